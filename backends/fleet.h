@@ -1,0 +1,165 @@
+/*
+ * backends/fleet.h - all clouds of a volume at once.
+ *
+ * Runs plugin calls on its own threads, so that no caller ever waits longer
+ * than its deadline, whatever a plugin does: a call that hangs is left behind
+ * with memory of its own. Keeps each store's health and counters, limits
+ * its concurrency, repeats what may be repeated (backends/retry.h).
+ *
+ * Health of a store: UP -> (3 failures of class down in a row) -> DOWN ->
+ * (after a pause, one try) -> UP or DOWN with a longer pause (1 s doubling to
+ * 30 s). Calls to a DOWN store fail at once with EAGAIN between tries. Other
+ * failure classes do not open the breaker; the last one is remembered.
+ *
+ * Stores are numbered by the caller (0..PLURI_STORES_MAX-1), added and removed
+ * at any time; a removed store's calls finish first. Shared.
+ */
+#ifndef PLURI_BACKENDS_FLEET_H
+#define PLURI_BACKENDS_FLEET_H
+
+#include <stdbool.h>
+
+#include "backends/backend.h"
+#include "base/clock.h"
+#include "base/own.h"
+
+struct fleet;
+
+struct fleet_options {
+	const struct clock *clock; /* for health and back-off */
+	uint32_t timeout_ms;	   /* of one attempt; default 10000 */
+	uint32_t retry_ms;	   /* first back-off; default 100 */
+	unsigned threads;	   /* ceiling; default 64 */
+	uint64_t pace_bytes;	   /* slowest acceptable transfer, bytes/s: an
+				      attempt's deadline grows by size/pace;
+				      default 100 KiB/s */
+};
+
+int fleet_new(const struct fleet_options *o, struct fleet **ret,
+	struct pluri_err *err);
+/* Waits for calls up to their deadline, then leaves hung ones behind. */
+void fleet_free(struct fleet *f);
+PLURI_OWN(fleet);
+
+/* Takes b: the fleet closes it. -EEXIST when the number is in use. */
+int fleet_add(struct fleet *f, unsigned store, const char *name,
+	const struct pluri_backend_ops *ops, struct pluri_backend *b,
+	struct pluri_err *err);
+void fleet_remove(struct fleet *f, unsigned store); /* unknown is fine */
+
+/* --- health ------------------------------------------------------------ */
+
+enum fleet_class { /* what the last failure was */
+	FLEET_OK,
+	FLEET_DOWN,
+	FLEET_THROTTLED,
+	FLEET_AUTH,
+	FLEET_MISSING, /* bucket or directory; a missing object is no failure
+			  of the store */
+	FLEET_CORRUPT,
+	FLEET_FULL,
+	FLEET_FOREIGN, /* another volume's descriptor: set by fleet_mark */
+};
+const char *fleet_class_text(enum fleet_class c);
+enum fleet_class fleet_class_of(int code); /* of a negative errno */
+
+struct fleet_health {
+	bool up;		/* calls go through */
+	enum fleet_class class; /* FLEET_OK once a call succeeded again */
+	char text[PLURI_ERR_TEXT]; /* story of the last failure, "" if OK */
+	uint64_t since_ms;	/* monotonic: when class last changed */
+	uint64_t puts, gets, dels, lists, errors; /* attempts since start */
+	uint64_t bytes_out, bytes_in;
+	uint64_t latency_us; /* of get: exponential average; 0: unknown */
+	uint32_t in_flight;
+	uint64_t caps; /* of its limits */
+};
+/* 0, or -ENOENT for an unknown store. Never waits for a cloud. */
+int fleet_health(struct fleet *f, unsigned store, struct fleet_health *ret);
+
+/* Bar a store (FLEET_FOREIGN, FLEET_MISSING...) until FLEET_OK is marked:
+ * gets, puts and dels fail at once with EAGAIN and this story. */
+void fleet_mark(struct fleet *f, unsigned store, enum fleet_class c,
+	const char *why);
+
+/* --- one store, waiting ------------------------------------------------- */
+
+/*
+ * As the plugin operations, with retries (down, throttled) until
+ * deadline_ms, monotonic; retries only with PLURI_FLEET_RETRY. The caller's
+ * memory is touched only before the call returns. PLURI_FLEET_BARE ignores
+ * breaker and mark: for probes.
+ */
+#define FLEET_RETRY 1u
+#define FLEET_BARE 2u
+
+int fleet_get(struct fleet *f, unsigned store, const char *key, uint64_t off,
+	struct pluri_room *into, uint64_t *ret_size, uint64_t deadline_ms,
+	unsigned flags, struct pluri_err *err);
+int fleet_put_one(struct fleet *f, unsigned store, const char *key,
+	struct pluri_span body, uint64_t deadline_ms, unsigned flags,
+	struct pluri_err *err);
+int fleet_del(struct fleet *f, unsigned store, const char *key,
+	uint64_t deadline_ms, unsigned flags, struct pluri_err *err);
+int fleet_list(struct fleet *f, unsigned store, const char *prefix,
+	struct pluri_page *page, uint64_t deadline_ms, unsigned flags,
+	struct pluri_err *err);
+
+/* --- all at once --------------------------------------------------------- */
+
+/*
+ * Put one object on one store without waiting. done() is called exactly once,
+ * on a fleet thread, after the last touch of body; it may free everything.
+ * PLURI_PUT_NEW is implied; -EEXIST is passed on. No retries: the caller
+ * keeps the debt.
+ */
+struct fleet_put {
+	unsigned store;
+	char key[PLURI_OBJECT_KEY_MAX + 1];
+	struct pluri_body body;
+	void (*done)(struct fleet_put *p, int code, const struct pluri_err *e);
+	void *arg;
+	void *fleet_private[8];
+};
+void fleet_put(struct fleet *f, struct fleet_put *p);
+
+/* One place where a shard is. */
+struct fleet_source {
+	unsigned store;
+	unsigned index; /* the shard's, handed to judge */
+	char key[PLURI_OBJECT_KEY_MAX + 1];
+};
+
+/*
+ * Read object bytes [off, off + len) from `need` of n sources, first good ones
+ * win: healthy and quick stores are asked first, one more is asked when one
+ * fails or is slower than its hedge time (hedge_ms; 0: never). judge() says
+ * whether the bytes are good (0) or -EBADMSG; it runs on the caller's thread,
+ * at most once a source, and gets bytes of exactly len.
+ * Failing sources are told in bad[] (n of them, may be NULL): 0 not asked or
+ * good, else -errno.
+ *
+ * 0: ret[] has `need` answers, each malloc'd: the caller frees
+ * ret[i].bytes. Failure codes: -EBADMSG when every source was reached and all
+ * bytes were bad or missing; -EIO with the stories of all sources otherwise;
+ * -ETIMEDOUT at deadline_ms.
+ */
+struct fleet_answer {
+	unsigned source; /* which of the sources */
+	uint8_t *bytes;
+};
+struct fleet_read {
+	const struct fleet_source *sources;
+	unsigned n, need; /* n <= PLURI_SHARDS_MAX */
+	uint64_t off;
+	size_t len; /* <= PLURI_PACK_MAX */
+	uint64_t deadline_ms;
+	uint32_t hedge_ms;
+	int (*judge)(void *arg, unsigned index, struct pluri_span bytes,
+		struct pluri_err *err);
+	void *arg;
+};
+int fleet_read(struct fleet *f, const struct fleet_read *r,
+	struct fleet_answer *ret, int *bad, struct pluri_err *err);
+
+#endif
