@@ -1,0 +1,88 @@
+/*
+ * meta/packs.h - packs and their shards. Confined to a bracket.
+ *
+ *   pack:  OPEN -> CLOSED (bytes and sum known, shards wanted)
+ *   shard: WANTED -> STORED (the object is at its store, whole)
+ *                 <-> BAD (proved missing or corrupt; to be made again)
+ *
+ * A pack is safe in the clouds when at least its quorum of shards is STORED,
+ * fully redundant when all are. Its local file may go when it is fully
+ * redundant.
+ */
+#ifndef PLURI_META_PACKS_H
+#define PLURI_META_PACKS_H
+
+#include "meta/meta.h"
+
+enum pack_state { PACK_OPEN = 0, PACK_CLOSED = 1 };
+enum shard_state { SHARD_WANTED = 0, SHARD_STORED = 1, SHARD_BAD = 2 };
+
+struct pack_row {
+	uint64_t num;
+	struct pluri_id id;
+	uint32_t policy; /* number */
+	enum pack_state state;
+	uint8_t kind, k, m; /* the layout, fixed when opened */
+	bool local;	    /* its file is in the state directory */
+	uint64_t bytes, sum;
+	int64_t created_ns; /* when opened */
+};
+
+struct shard_row {
+	uint64_t pack;
+	uint32_t index;
+	uint32_t store; /* number */
+	enum shard_state state;
+};
+
+/* num is filled in; state OPEN, local. */
+int packs_add(struct meta_tx *tx, struct pack_row *p, struct pluri_err *err);
+int packs_get(struct meta_tx *tx, uint64_t num, struct pack_row *ret,
+	struct pluri_err *err);
+int packs_find(struct meta_tx *tx, const struct pluri_id *id,
+	struct pack_row *ret, struct pluri_err *err);
+/* OPEN -> CLOSED with its shards, all WANTED: index i on stores[i]. */
+int packs_close(struct meta_tx *tx, uint64_t num, uint64_t bytes,
+	uint64_t sum, const uint32_t *stores, unsigned n,
+	struct pluri_err *err);
+/* A pack without chunks: its row goes. -EBUSY otherwise. */
+int packs_drop(struct meta_tx *tx, uint64_t num, struct pluri_err *err);
+int packs_set_local(struct meta_tx *tx, uint64_t num, bool local,
+	struct pluri_err *err);
+
+/* All packs with num > after, ascending; each() non-zero stops. */
+int packs_list(struct meta_tx *tx, uint64_t after,
+	int (*each)(void *arg, const struct pack_row *p), void *arg,
+	struct pluri_err *err);
+
+int packs_shards(struct meta_tx *tx, uint64_t num, struct shard_row *ret,
+	unsigned max, unsigned *ret_n, struct pluri_err *err);
+int packs_set_shard(struct meta_tx *tx, const struct shard_row *s,
+	struct pluri_err *err); /* state and store of (pack, index) */
+
+/* Shards that are not STORED, oldest pack first, at most max. */
+int packs_debt(struct meta_tx *tx, struct shard_row *ret, unsigned max,
+	unsigned *ret_n, struct pluri_err *err);
+
+struct packs_totals {
+	uint64_t packs, bytes;		 /* closed ones */
+	uint64_t full, degraded;	 /* all shards; at least k, not all */
+	uint64_t unsafe;		 /* fewer than k in the clouds, local */
+	uint64_t unreadable;		 /* fewer than k and no local file */
+	uint64_t below_quorum;		 /* packs, open ones with chunks too */
+	uint64_t pending_bytes;		 /* of those */
+	int64_t oldest_ns;		 /* creation of the oldest; 0: none */
+	uint64_t local_packs, local_bytes;
+	uint64_t debt_shards, debt_bytes; /* not STORED, of closed packs */
+};
+int packs_totals(struct meta_tx *tx, struct packs_totals *ret,
+	struct pluri_err *err);
+
+struct packs_store {
+	uint64_t objects, bytes;  /* STORED there */
+	uint64_t wanted;	  /* shards that should be but are not yet */
+};
+int packs_of_store(struct meta_tx *tx, uint32_t store,
+	struct packs_store *ret, struct pluri_err *err);
+
+#endif
