@@ -1,0 +1,29 @@
+/*
+ * fs/fetch.h - bytes of stored chunks, from the nearest place that has them
+ * right: the local pack file, else the clouds, any good shard. Shared.
+ *
+ * Every frame is authenticated before anyone sees it. A store that returned
+ * wrong bytes, or says that it does not have what it should, is noted against
+ * the shard and logged; the read goes on with another.
+ */
+#ifndef PLURI_FS_FETCH_H
+#define PLURI_FS_FETCH_H
+
+#include "fs/volume.h"
+#include "meta/chunks.h"
+#include "meta/packs.h"
+
+/*
+ * Plain bytes of frames [first, first + count) of a chunk: to[i] has room for
+ * FRAME_PLAIN bytes each and gets len[i]. -EIO when no good copy can be had
+ * (the story names pack, shards and stores), -ETIMEDOUT.
+ */
+int fetch_frames(struct volume *v, const struct chunk_row *c, uint32_t first,
+	uint32_t count, uint8_t *const *to, uint32_t *ret_len,
+	struct pluri_err *err);
+
+/* Raw pack bytes, not judged: for copies that check the pack's sum after. */
+int fetch_pack(struct volume *v, const struct pack_row *p, uint64_t off,
+	void *to, size_t len, struct pluri_err *err);
+
+#endif

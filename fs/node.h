@@ -1,0 +1,79 @@
+/*
+ * fs/node.h - inodes that somebody has in hand: looked up by the kernel, open,
+ * or with bytes not yet flushed.
+ *
+ * A node knows what the database does not know yet (dirty ranges, size, times)
+ * and orders what must not overlap on one file. Its lock may be held across a
+ * metadata bracket, never across a cloud call, a flush to disk, or a reply.
+ * nodes_get() and friends: shared. Fields: under node->lock.
+ */
+#ifndef PLURI_FS_NODE_H
+#define PLURI_FS_NODE_H
+
+#include <pthread.h>
+
+#include "fs/dirty.h"
+#include "fs/volume.h"
+#include "meta/tree.h"
+
+struct node {
+	uint64_t ino;
+	pthread_mutex_t lock;
+	pthread_cond_t idle; /* flushing turned false */
+
+	bool known;	     /* size and times below are set */
+	uint64_t size;	     /* what readers see */
+	int64_t mtime_ns, ctime_ns;
+	bool attr_dirty;     /* size or times are ahead of the database */
+	uint32_t policy;
+
+	struct dirty dirty;  /* written, not being flushed */
+	struct dirty flight; /* being flushed: older than dirty */
+	bool flushing;	     /* one flush at a time */
+	bool queued;	     /* waits for a background flush */
+	bool gone;	     /* no name is left: reap when nobody has it */
+	uint64_t dirty_since_ms; /* oldest byte in dirty; 0: clean */
+	int error;	     /* -errno of a background flush, told once */
+
+	/* The table's, under its lock: */
+	uint64_t lookups;    /* the kernel's count */
+	uint32_t refs;	     /* pins */
+	struct node *next;   /* in its bucket */
+};
+
+struct nodes;
+
+int nodes_new(struct volume *v, struct nodes **ret, struct pluri_err *err);
+void nodes_free(struct nodes *n); /* dirty bytes are lost: flush before */
+PLURI_OWN(nodes);
+
+/* Pin the node of ino, made on demand. -ENOMEM. */
+int node_pin(struct nodes *n, uint64_t ino, struct node **ret);
+/* Pin it only when it exists already; else NULL. */
+struct node *node_peek(struct nodes *n, uint64_t ino);
+void node_unpin(struct nodes *n, struct node *node);
+
+/* The kernel's references. forget may be the last thing heard of an inode:
+ * one without a name is then reaped in the background. */
+int node_looked_up(struct nodes *n, uint64_t ino);
+void node_forget(struct nodes *n, uint64_t ino, uint64_t count);
+
+/* The inode has lost its last name (nlink 0). */
+void node_gone(struct nodes *n, uint64_t ino);
+
+/* Fill size, times and policy from the database when not yet known; with
+ * node->lock held. -ENOENT. */
+int node_know(struct volume *v, struct node *node, struct pluri_err *err);
+
+/* What stat() shows: *a from the database, overlaid by what the node knows. */
+void node_overlay(struct volume *v, struct tree_attr *a);
+
+/* Pin all dirty nodes whose oldest byte is older than ms; at most max. */
+unsigned nodes_dirty(struct nodes *n, uint64_t older_than_ms,
+	struct node **ret, unsigned max);
+
+/* Remove extents and rows of inodes without a name that nobody has in hand,
+ * in bounded steps. Called at open and in the background. */
+int nodes_reap(struct nodes *n, struct pluri_err *err);
+
+#endif

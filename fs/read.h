@@ -1,0 +1,29 @@
+/*
+ * fs/read.h - the way up: dirty ranges over extents over holes. Shared.
+ */
+#ifndef PLURI_FS_READ_H
+#define PLURI_FS_READ_H
+
+#include "fs/node.h"
+
+struct reader;
+
+int reader_new(struct volume *v, struct reader **ret, struct pluri_err *err);
+void reader_free(struct reader *r); /* ends its prefetches */
+PLURI_OWN(reader);
+
+/* What one open file's reads have looked like; zero to begin with. Has its
+ * own order: reads of one handle may run at once. */
+struct read_trail {
+	_Atomic uint64_t next;	 /* where a sequential read would go on */
+	_Atomic uint64_t ahead;	 /* prefetched up to here */
+	_Atomic uint32_t window; /* bytes of prefetch; grows */
+};
+
+/* Up to len bytes from off into to; *ret_len is less only at end of file.
+ * All of them are right, or -EIO. trail may be NULL. */
+int read_bytes(struct volume *v, struct node *n, struct read_trail *trail,
+	uint64_t off, void *to, size_t len, size_t *ret_len,
+	struct pluri_err *err);
+
+#endif

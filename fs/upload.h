@@ -1,0 +1,54 @@
+/*
+ * fs/upload.h - paying the debt: every shard that should be in a cloud and is
+ * not yet, oldest pack first, for each store on its own.
+ *
+ * A put that fails leaves the debt, to be tried again when the store answers
+ * (a store that was down is greeted first). "Already there" is read back: our
+ * own bytes count as done, other bytes are a conflict that is reported and
+ * never overwritten. Shared.
+ */
+#ifndef PLURI_FS_UPLOAD_H
+#define PLURI_FS_UPLOAD_H
+
+#include "fs/volume.h"
+#include "meta/packs.h"
+
+struct upload;
+
+int upload_new(struct volume *v, struct upload **ret, struct pluri_err *err);
+/* Stops; waits for puts in flight up to their deadline. */
+void upload_free(struct upload *u);
+PLURI_OWN(upload);
+
+/* The shards of a pack that was closed (committed). */
+void upload_pack(struct upload *u, const struct shard_row *shards,
+	unsigned n);
+
+/* Read all debts again from the database (after apply, a move, a repair). */
+int upload_rescan(struct upload *u, struct pluri_err *err);
+
+/*
+ * Wait until no pack numbered <= upto is below its quorum (or, with all, until
+ * none of its shards is owed). 0, -ETIMEDOUT at deadline_ms (monotonic),
+ * -ECANCELED when stop() says so (asked about ten times a second; may be
+ * NULL).
+ */
+int upload_wait(struct upload *u, uint64_t upto, bool all,
+	uint64_t deadline_ms, int (*stop)(void *arg), void *arg,
+	struct pluri_err *err);
+
+/* One shard object from pack bytes, wherever they are: the local file, or
+ * other shards. Used by upload, balance; ret must be freed by shard_job_free
+ * after the put is done. */
+struct shard_job;
+int shard_job_new(struct volume *v, const struct pack_row *p, unsigned index,
+	struct shard_job **ret, struct pluri_err *err);
+const struct pluri_body *shard_job_body(const struct shard_job *j);
+/* Does the object at (store, key) have exactly this shard's header and size?
+ * 1 yes, 0 no (*err says what differs), or -errno when it cannot be told. */
+int shard_job_same(struct volume *v, const struct shard_job *j,
+	uint32_t store, const char *key, struct pluri_err *err);
+void shard_job_free(struct shard_job *j);
+PLURI_OWN(shard_job);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * fs/write.h - the way down: dirty ranges, flush, truncate. Shared.
+ *
+ * All dirty bytes of a mount are bounded (config.dirty): a write that would
+ * pass the bound waits for the flush, and fails with the flush's own error
+ * when that cannot go on (ENOSPC), never silently.
+ */
+#ifndef PLURI_FS_WRITE_H
+#define PLURI_FS_WRITE_H
+
+#include "fs/node.h"
+
+struct writer;
+
+int writer_new(struct volume *v, struct writer **ret, struct pluri_err *err);
+void writer_free(struct writer *w); /* stops threads, does not flush */
+PLURI_OWN(writer);
+
+/* off UINT64_MAX: append at the end. Takes all of len or fails. */
+int write_bytes(struct volume *v, struct node *n, uint64_t off,
+	const void *data, size_t len, struct pluri_err *err);
+
+/* Shrink or grow: beyond the old end are zeros. */
+int write_truncate(struct volume *v, struct node *n, uint64_t size,
+	struct pluri_err *err);
+
+/* Everything written to n before is in packs and recorded (not synced). */
+int write_flush(struct volume *v, struct node *n, struct pluri_err *err);
+/* Of all nodes. */
+int write_flush_all(struct volume *v, struct pluri_err *err);
+
+/* Flush soon, in the background (last close). */
+void write_soon(struct volume *v, struct node *n);
+
+/*
+ * fsync: flushed, committed durably; with a `cloud` policy at quorum in the
+ * clouds too. Tells a background failure once. stop: as upload_wait.
+ */
+int write_sync(struct volume *v, struct node *n, int (*stop)(void *arg),
+	void *arg, struct pluri_err *err);
+
+uint64_t write_dirty_bytes(struct volume *v);
+
+#endif
