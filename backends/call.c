@@ -25,10 +25,10 @@ int call_check(const struct pluri_call *call, struct pluri_err *err)
 	return 0;
 }
 
-int call_body(const struct pluri_body *body, uint64_t off, void *to,
-	size_t len, struct pluri_err *err)
+int call_body(const struct pluri_body *body, uint64_t off, void *to, size_t len,
+	struct pluri_err *err)
 {
-	struct pluri_err story = { 0 };
+	struct pluri_err story = {0};
 	const int r = body->read(body->arg, off, to, len, &story);
 
 	if (r >= 0)
