@@ -7,13 +7,13 @@
 
 void buf_init(struct buf *b, size_t max)
 {
-	*b = (struct buf){ .max = max };
+	*b = (struct buf){.max = max};
 }
 
 void buf_free(struct buf *b)
 {
 	free(b->data);
-	*b = (struct buf){ .max = b->max };
+	*b = (struct buf){.max = b->max};
 }
 
 void buf_clear(struct buf *b)
@@ -31,12 +31,16 @@ int buf_reserve(struct buf *b, size_t more)
 
 	if (more > b->max || b->len > b->max - more)
 		return -EOVERFLOW;
+	if (b->len + more >= SIZE_MAX / 2)
+		return -ENOMEM;
 	want = b->len + more + 1;
 	if (want <= b->cap)
 		return 0;
 	cap = b->cap ? b->cap : 64;
 	while (cap < want)
 		cap *= 2;
+	if (cap - 1 > b->max)
+		cap = b->max + 1;
 	p = realloc(b->data, cap);
 	if (!p)
 		return -ENOMEM;

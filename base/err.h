@@ -48,7 +48,10 @@ pluri_fail(struct pluri_err *err, int code, const char *fmt, ...)
 	return -code;
 }
 
-/* Put where it happened in front of a told story; returns -err->code. */
+/*
+ * Put where it happened in front of a told story; returns -err->code, but 0
+ * when err is NULL: where err may be, return the failure's own code instead.
+ */
 __attribute__((format(printf, 2, 3), unused)) static int
 pluri_where(struct pluri_err *err, const char *fmt, ...)
 {

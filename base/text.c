@@ -27,29 +27,34 @@ int text_size(const char *s, uint64_t *ret_bytes, struct pluri_err *err)
 {
 	const char *p = s;
 	uint64_t whole = 0;
-	uint64_t part = 0;	/* thousandths */
+	uint64_t part = 0; /* thousandths */
 	uint64_t scale = 1000;
 	unsigned shift;
 
 	if (!isdigit((unsigned char)*p))
-		return pluri_fail(err, EINVAL, "\"%s\" is not a size: write "
-			"digits and K, M, G or T", s);
+		return pluri_fail(err, EINVAL,
+			"\"%s\" is not a size: write "
+			"digits and K, M, G, T or P",
+			s);
 	for (; isdigit((unsigned char)*p); p++) {
 		if (whole > (UINT64_MAX >> 4) / 10)
-			return pluri_fail(err, EINVAL, "\"%s\" is too large",
-				s);
+			return pluri_fail(
+				err, EINVAL, "\"%s\" is too large", s);
 		whole = whole * 10 + (uint64_t)(*p - '0');
 	}
-	if (*p == '.')
+	if (*p == '.' && isdigit((unsigned char)p[1]))
 		for (p++; isdigit((unsigned char)*p); p++) {
 			scale /= 10;
 			part += scale * (uint64_t)(*p - '0');
 		}
 	while (*p == ' ')
 		p++;
-	if (text_unit(p, &shift) < 0)
-		return pluri_fail(err, EINVAL, "\"%s\" is not a size: write "
-			"digits and K, M, G or T", s);
+	/* Parts of a byte are a unit forgotten */
+	if (text_unit(p, &shift) < 0 || (scale < 1000 && shift == 0))
+		return pluri_fail(err, EINVAL,
+			"\"%s\" is not a size: write "
+			"digits and K, M, G, T or P",
+			s);
 	if (shift && whole >> (62 - shift))
 		return pluri_fail(err, EINVAL, "\"%s\" is too large", s);
 	*ret_bytes = (whole << shift) + ((part << shift) / 1000);
@@ -66,8 +71,8 @@ int text_uint(const char *s, uint64_t max, uint64_t *ret, struct pluri_err *err)
 		const uint64_t d = (uint64_t)(*p - '0');
 
 		if (!isdigit((unsigned char)*p))
-			return pluri_fail(err, EINVAL,
-				"\"%s\" is not a number", s);
+			return pluri_fail(
+				err, EINVAL, "\"%s\" is not a number", s);
 		if (d > max || v > (max - d) / 10)
 			return pluri_fail(err, EINVAL,
 				"%s is above the limit of %llu", s,
@@ -80,17 +85,18 @@ int text_uint(const char *s, uint64_t max, uint64_t *ret, struct pluri_err *err)
 
 const char *text_bytes(uint64_t bytes, char to[TEXT_SIZE_MAX])
 {
-	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB",
-		"PiB", "EiB" };
+	static const char *const units[] = {
+		"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 	double v = (double)bytes;
 	unsigned u = 0;
 
-	while (v >= 1024 && u < 6) {
+	/* From 1023.95 on a unit would be rounded to 1024.0 of it */
+	while (v >= (u ? 1023.95 : 1024) && u < 6) {
 		v /= 1024;
 		u++;
 	}
-	(void)snprintf(to, TEXT_SIZE_MAX, u ? "%.1f %s" : "%.0f %s", v,
-		units[u]);
+	(void)snprintf(
+		to, TEXT_SIZE_MAX, u ? "%.1f %s" : "%.0f %s", v, units[u]);
 	return to;
 }
 
@@ -127,18 +133,20 @@ int text_unhex(const char *s, void *to, size_t len)
 			return -EINVAL;
 	for (size_t i = 0; i < len; i++)
 		p[i] = (uint8_t)(text_digit(s[2 * i]) << 4 |
-			text_digit(s[2 * i + 1]));
+				 text_digit(s[2 * i + 1]));
 	return 0;
 }
 
-/* Levenshtein distance of words up to 63 bytes; longer ones are far. */
+#define TEXT_FAR 64u
+
+/* Levenshtein distance of words below TEXT_FAR bytes; longer ones are far. */
 static unsigned text_distance(const char *a, const char *b)
 {
-	unsigned row[64];
+	unsigned row[TEXT_FAR];
 	const size_t n = strlen(b);
 
-	if (n >= 64 || strlen(a) >= 64)
-		return 64;
+	if (n >= TEXT_FAR || strlen(a) >= TEXT_FAR)
+		return TEXT_FAR;
 	for (unsigned j = 0; j <= n; j++)
 		row[j] = j;
 	for (unsigned i = 1; a[i - 1]; i++) {
@@ -168,7 +176,7 @@ const char *text_nearest(const char *word, const char *const *list)
 	for (; *list; list++) {
 		const unsigned d = text_distance(word, *list);
 
-		if (d < least) {
+		if (d < least && d < TEXT_FAR) {
 			least = d;
 			best = *list;
 		}

@@ -26,7 +26,8 @@ int text_unhex(const char *s, void *to, size_t len);
 
 /*
  * The word of a NULL-ended list that is nearest to a misspelt one (edit
- * distance at most a third of its length), or NULL. For "did you mean".
+ * distance at most a third of its length and one), or NULL, the first of
+ * equals. For "did you mean".
  */
 const char *text_nearest(const char *word, const char *const *list);
 
