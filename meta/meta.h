@@ -10,6 +10,11 @@
  *
  * Shared; brackets exclude each other and must not nest.
  *
+ * When the engine itself drops the open transaction (its disk is full or
+ * failing), changes that were seen are gone, so nothing true can be answered
+ * any more: that bracket and everything after it fails with -EIO and the story,
+ * until meta_free() and meta_open(). What was committed is safe.
+ *
  * Two kinds of metadata are kept apart, file metadata (tree.h, extent.h) and
  * storage metadata (chunks.h, packs.h, stores.h, moves.h); only a chunk number
  * passes between them.
@@ -37,7 +42,8 @@ struct meta_volume { /* what is fixed when a volume is made */
 
 /*
  * Make a new database at path (directory must exist) with an empty root
- * directory (inode 1, mode 0755, uid, gid). -EEXIST when there is one.
+ * directory (inode 1, mode 0755, uid, gid). -EEXIST when there is one; an
+ * empty file, as a killed meta_create() leaves, counts as none.
  */
 int meta_create(const char *path, const struct meta_volume *v, uint32_t uid,
 	uint32_t gid, struct pluri_err *err);

@@ -1,0 +1,55 @@
+/*
+ * meta/db_sqlite_int.h - the inside of a SQLite connection, for db_sqlite*.c.
+ *
+ * Confined, but for db_sqlite_file_sync().
+ */
+#ifndef PLURI_META_DB_SQLITE_INT_H
+#define PLURI_META_DB_SQLITE_INT_H
+
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+#include "meta/db.h"
+
+#define DB_SQLITE_PATH_MAX 4096
+
+struct db_stmt {
+	struct db *db;
+	sqlite3_stmt *st;
+	const char *sql;
+	struct db_stmt *next_live;
+	bool live;   /* may have rows left, so it holds a read lock */
+	bool writes;
+};
+
+struct db {
+	sqlite3 *sql;
+	struct db_stmt **slots; /* open addressing by the literal's address */
+	size_t nslots, used;
+	struct db_stmt *live;
+	bool in_tx;  /* begin() until commit() */
+	bool marked; /* mark() until keep() or undo() */
+	bool saved;  /* the savepoint of that mark is taken */
+	bool lost;   /* the engine dropped the transaction */
+	int64_t total; /* rows changed so far when the savepoint was taken */
+	int log_fd;
+	atomic_bool sync_failed;
+	char path[DB_SQLITE_PATH_MAX];
+};
+
+/* SQLite's code as ours, with the story; notes a lost transaction. */
+int db_sqlite_fail(struct db *db, int rc, const char *what,
+	struct pluri_err *err);
+
+/* db_sqlite_file.c: as db.h says of open, close, get_version, set_version and
+ * sync. */
+int db_sqlite_file_open(const char *path, bool create, struct db **ret,
+	struct pluri_err *err);
+void db_sqlite_file_free(struct db *db); /* statements are finalized */
+int db_sqlite_file_get_version(struct db *db, int64_t *ret,
+	struct pluri_err *err);
+int db_sqlite_file_set_version(struct db *db, int64_t v,
+	struct pluri_err *err);
+int db_sqlite_file_sync(struct db *db, struct pluri_err *err);
+
+#endif
