@@ -41,10 +41,10 @@ struct http_request {
 	const char *const *headers; /* "Name: value", NULL-ended; may be NULL */
 	const struct pluri_body *body; /* NULL: none */
 	/*
-	 * Where a 2xx body goes: `into` fixed (what does not fit is an
-	 * EBADMSG, unless skip/limit drop it) or `text` growing; neither:
-	 * dropped. The first skip bytes of a 200 (not 206) body are dropped,
-	 * and the transfer is stopped once into is full.
+	 * Where a 2xx body goes: `into` fixed or `text` growing; neither:
+	 * dropped. Of a 200 (not 206) body the first skip bytes are dropped,
+	 * and the transfer is stopped once into is full; of any other 2xx,
+	 * what does not fit is an EBADMSG.
 	 */
 	struct pluri_room *into;
 	uint64_t skip;
@@ -54,7 +54,7 @@ struct http_request {
 struct http_answer {
 	unsigned status;	/* 100..599 */
 	uint64_t length;	/* Content-Length, UINT64_MAX when not told */
-	struct buf headers;	/* raw, lower-cased names; http_header() */
+	struct buf headers;	/* opaque; ask http_header() */
 	struct buf error;	/* body of a non-2xx answer, bounded */
 };
 
@@ -62,6 +62,9 @@ void http_answer_free(struct http_answer *a); /* what it owns */
 
 /* A header's value or NULL; name in lower case. Borrowed from a. */
 const char *http_header(const struct http_answer *a, const char *name);
+
+/* Its Date in seconds since 1970, -1 when it has none. */
+int64_t http_date(const struct http_answer *a);
 
 /*
  * One exchange. 0 whenever an HTTP answer arrived whole, whatever its status;
