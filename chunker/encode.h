@@ -2,8 +2,8 @@
  * chunker/encode.h - one chunk made ready for a pack: named, cut into frames,
  * each compressed when that pays; not yet sealed (sealing needs the place).
  *
- * A frame holds at most FRAME_PLAIN bytes, so that a small read fetches
- * little. zstd steps aside when it saves less than 1/16 of a frame, and after
+ * Every frame but the last holds exactly FRAME_PLAIN bytes, so that a small
+ * read fetches little and knows which frame to fetch. zstd steps aside when it saves less than 1/16 of a frame, and after
  * the chunk's first frame did not pay it is tried only on every eighth one.
  * Pure but for allocation; any thread.
  */
@@ -48,8 +48,8 @@ void encoded_free(struct encoded *e);
 PLURI_OWN(encoded);
 
 /*
- * Undo one frame's compression. to has room for plain bytes. 0, or -EBADMSG
- * when stored does not decompress to exactly plain bytes.
+ * Undo one frame's compression. to has room for plain bytes. 0, -ENOMEM, or
+ * -EBADMSG when stored does not decompress to exactly plain bytes.
  */
 int encode_undo(bool zstd, struct pluri_span stored, uint32_t plain,
 	uint8_t *to);

@@ -8,7 +8,9 @@
  * byte strings at one offset; see chunker/pack.h for why it cannot, not even
  * in a state directory restored from an older copy.
  *
- * Memory that held keys is wiped on free. Shared: immutable once made.
+ * Memory that held keys is left out of core dumps and wiped on free; what
+ * libcrypto expands from them while a sealer lives is only wiped. Shared:
+ * immutable once made.
  */
 #ifndef PLURI_CHUNKER_KEYS_H
 #define PLURI_CHUNKER_KEYS_H
@@ -30,8 +32,13 @@ const struct pluri_id *keys_volume(const struct keys *k);
 /* 32 bytes that tell whether two people hold the same key, and nothing else. */
 void keys_check(const struct keys *k, uint8_t ret[32]);
 
-/* For digest.c and seal.c alone. pack NULL: the volume's own seal key. */
+/*
+ * For digest.c and seal.c alone. pack NULL: the volume's own seal key.
+ * keys_hmac is HMAC-SHA-256 that leaves nothing of the key behind: 0 or -EIO.
+ */
 const uint8_t *keys_chunk_id(const struct keys *k);
+int keys_hmac(const struct keys *k, const uint8_t key[PLURI_KEY_BYTES],
+	struct pluri_span bytes, uint8_t ret[32]);
 int keys_seal(const struct keys *k, const struct pluri_id *pack,
 	uint8_t ret[PLURI_KEY_BYTES]);
 

@@ -26,8 +26,9 @@
 struct pack_writer;
 
 /*
- * Start a pack in an empty file. fd is borrowed until the writer is freed and
- * opened for reading and writing. 0, -ENOSPC, -EIO...
+ * Start a pack in an empty file (-EEXIST when it is not). keys and fd are
+ * borrowed until the writer is freed; fd is open for reading and writing. 0,
+ * -ENOSPC, -EIO...
  */
 int pack_create(const struct keys *keys, const struct pluri_id *id, int fd,
 	struct pack_writer **ret, struct pluri_err *err);
@@ -45,7 +46,8 @@ struct pack_place {
 };
 
 /*
- * Seal and append one chunk. 0 or -errno; after a failure the writer refuses
+ * Seal and append one chunk. 0 or -errno (-ENOSPC also when the pack would
+ * pass PLURI_PACK_MAX); after a failure the writer refuses
  * every further append with -EIO (close what was recorded).
  */
 int pack_append(struct pack_writer *w, const struct encoded *e,
@@ -57,7 +59,7 @@ struct pack_seal {
 	uint64_t sum;	/* digest_sum over them */
 };
 
-/* Append index and footer. The file is not synced. */
+/* Append index and footer; repeatable. The file is not synced. */
 int pack_close(struct pack_writer *w, struct pack_seal *ret,
 	struct pluri_err *err);
 
@@ -74,7 +76,7 @@ struct pack_entry {
  * Finish a pack that a crash left open: everything from end on is cut off,
  * the frames before it are walked and authenticated, index and footer are
  * written. end: where the last recorded chunk ends (PACK_HEAD when none).
- * -EBADMSG when a frame before end is not authentic.
+ * -EBADMSG, and the file untouched, when a frame before end is not authentic.
  */
 int pack_replay(const struct keys *keys, const struct pluri_id *id, int fd,
 	uint64_t end, struct pack_seal *ret, struct pluri_err *err);
@@ -90,7 +92,9 @@ struct pack_source {
 	uint64_t bytes; /* of the whole pack */
 };
 
-/* Judge header bytes: 0 or -EBADMSG (magic, version, flags, volume, id). */
+/* Header bytes; and judge them: 0 or -EBADMSG (magic, version, flags, volume, id). */
+void pack_head_encode(const struct pluri_id *vol, const struct pluri_id *id,
+	uint8_t to[PACK_HEAD]);
 int pack_head_check(const uint8_t head[PACK_HEAD], const struct pluri_id *vol,
 	const struct pluri_id *id, struct pluri_err *err);
 

@@ -59,7 +59,7 @@ void shard_head_encode(const struct shard_head *h, uint8_t to[SHARD_HEAD]);
 int shard_head_decode(const uint8_t from[SHARD_HEAD], struct shard_head *ret,
 	struct pluri_err *err);
 
-/* Bytes of the body of every shard of a pack. */
+/* Bytes of the body of every shard of a pack; 0: a layout not built yet. */
 uint64_t stripe_body_bytes(const struct layout *l, uint64_t pack_bytes);
 
 /* Reads pack bytes while a shard is made. Exactly len, or -errno. */
@@ -70,7 +70,10 @@ typedef int (*stripe_read)(void *arg, uint64_t off, void *to, size_t len,
 int stripe_body(const struct layout *l, unsigned index, stripe_read read,
 	void *arg, uint64_t off, void *to, size_t len, struct pluri_err *err);
 
-/* Object bytes [*off, *off + *len) to read from *need shards. */
+/*
+ * Object bytes to read from each of *ret_need shards for pack bytes
+ * [off, off + len), which lie inside the pack.
+ */
 void stripe_range(const struct layout *l, uint64_t pack_bytes, uint64_t off,
 	uint64_t len, uint64_t *ret_off, uint64_t *ret_len,
 	unsigned *ret_need);
@@ -80,7 +83,7 @@ struct stripe_piece {
 	struct pluri_span bytes; /* what stripe_range asked for */
 };
 
-/* Pack bytes [off, off + to->cap) from `need` pieces. 0 or -EBADMSG. */
+/* Pack bytes [off, off + to->cap) from `need` pieces. 0, -EINVAL, -EBADMSG. */
 int stripe_join(const struct layout *l, uint64_t pack_bytes, uint64_t off,
 	const struct stripe_piece *pieces, unsigned n, struct pluri_room *to,
 	struct pluri_err *err);
