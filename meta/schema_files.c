@@ -20,6 +20,7 @@ const char *schema_files_step(int version)
 		       " parent INTEGER NOT NULL, target BLOB);"
 		       "CREATE TABLE dentry (parent INTEGER NOT NULL,"
 		       " name BLOB NOT NULL, ino INTEGER NOT NULL,"
+		       " type INTEGER NOT NULL,"
 		       " cookie INTEGER NOT NULL,"
 		       " PRIMARY KEY (parent, name)) WITHOUT ROWID;"
 		       "CREATE UNIQUE INDEX dentry_cookie"

@@ -1,0 +1,307 @@
+#include <errno.h>
+#include <inttypes.h>
+
+#include "meta/chunks_int.h"
+#include "meta/extent.h"
+#include "meta/meta_int.h"
+
+/* A range of a file that is being cleared. */
+struct extent_cut {
+	struct meta_tx *tx;
+	uint64_t ino;
+	uint64_t from, to; /* [from, to), to <= INT64_MAX */
+	int64_t freed; /* bytes that extents no longer hold */
+};
+
+static int extent_insert(struct meta_tx *tx, uint64_t ino,
+	const struct extent *e, struct pluri_err *err)
+{
+	return meta_change(tx,
+		"INSERT INTO extent (ino, off, len, skip, chunk)"
+		" VALUES (?1, ?2, ?3, ?4, ?5)",
+		META_INTS((int64_t)ino, (int64_t)e->off, e->len, e->skip,
+			(int64_t)e->chunk),
+		err);
+}
+
+static int extent_count(
+	struct meta_tx *tx, uint64_t ino, int64_t bytes, struct pluri_err *err)
+{
+	int r;
+
+	if (bytes == 0)
+		return 0;
+	r = meta_change(tx,
+		"UPDATE inode SET bytes = bytes + ?2 WHERE ino = ?1",
+		META_INTS((int64_t)ino, bytes), err);
+	if (r == 0 && tx->ops->changes(tx->db) == 0)
+		return -ENOENT;
+	return r;
+}
+
+static int extent_load(struct meta_tx *tx, struct db_stmt *s,
+	struct extent *ret, struct pluri_err *err)
+{
+	const int64_t off = meta_int(tx, s, 0);
+	const int64_t len = meta_int(tx, s, 1);
+	const int64_t skip = meta_int(tx, s, 2);
+
+	if (off < 0 || len < 1 || skip < 0 || len > PLURI_CHUNK_MAX ||
+		skip > PLURI_CHUNK_MAX - len || off > INT64_MAX - len)
+		return pluri_fail(err, EBADMSG,
+			"database: an extent of %" PRId64 " bytes at %" PRId64
+			" cannot be; it is damaged",
+			len, off);
+	ret->off = (uint64_t)off;
+	ret->len = (uint32_t)len;
+	ret->skip = (uint32_t)skip;
+	ret->chunk = meta_u64(tx, s, 3);
+	return 0;
+}
+
+/* The one row of a bound statement: 1, 0, -errno. */
+static int extent_one(struct meta_tx *tx, struct db_stmt *s, struct extent *ret,
+	struct pluri_err *err)
+{
+	int r = meta_step(tx, s, err);
+
+	if (r > 0) {
+		r = extent_load(tx, s, ret, err);
+		return r < 0 ? r : 1;
+	}
+	return r;
+}
+
+/* What is left of an extent behind the cut, as a row of its own. */
+static struct extent extent_tail(const struct extent *e, uint64_t to)
+{
+	const uint32_t gone = (uint32_t)(to - e->off);
+
+	return (struct extent){to, e->len - gone, e->skip + gone, e->chunk};
+}
+
+/* The extent that begins before the range and reaches into it, or over it. */
+static int extent_cut_head(struct extent_cut *c, struct pluri_err *err)
+{
+	struct extent e = {0};
+	struct extent tail = {0};
+	struct db_stmt *s = NULL;
+	uint64_t end;
+	int r = meta_query(c->tx,
+		"SELECT off, len, skip, chunk FROM extent"
+		" WHERE ino = ?1 AND off < ?2 ORDER BY off DESC LIMIT 1",
+		META_INTS((int64_t)c->ino, (int64_t)c->from), &s, err);
+
+	if (r == 0)
+		r = extent_one(c->tx, s, &e, err);
+	end = e.off + e.len;
+	if (r <= 0 || end <= c->from)
+		return r < 0 ? r : 0;
+	r = meta_change(c->tx,
+		"UPDATE extent SET len = ?3 WHERE ino = ?1 AND off = ?2",
+		META_INTS((int64_t)c->ino, (int64_t)e.off,
+			(int64_t)(c->from - e.off)),
+		err);
+	if (r < 0)
+		return r;
+	c->freed += (int64_t)((end < c->to ? end : c->to) - c->from);
+	if (end <= c->to)
+		return 0;
+	tail = extent_tail(&e, c->to);
+	r = chunks_ref(c->tx, e.chunk, 1, err);
+	return r < 0 ? r : extent_insert(c->tx, c->ino, &tail, err);
+}
+
+/* The first extent that begins in the range: 1 removed, 0 none is left. */
+static int extent_cut_next(struct extent_cut *c, struct pluri_err *err)
+{
+	struct extent e = {0};
+	struct extent tail = {0};
+	struct db_stmt *s = NULL;
+	int r = meta_query(c->tx,
+		"SELECT off, len, skip, chunk FROM extent WHERE ino = ?1"
+		" AND off >= ?2 AND off < ?3 ORDER BY off LIMIT 1",
+		META_INTS((int64_t)c->ino, (int64_t)c->from, (int64_t)c->to),
+		&s, err);
+
+	if (r == 0)
+		r = extent_one(c->tx, s, &e, err);
+	if (r <= 0)
+		return r;
+	r = meta_change(c->tx, "DELETE FROM extent WHERE ino = ?1 AND off = ?2",
+		META_INTS((int64_t)c->ino, (int64_t)e.off), err);
+	if (r < 0)
+		return r;
+	if (e.off + e.len <= c->to) {
+		c->freed += e.len;
+		r = chunks_ref(c->tx, e.chunk, -1, err);
+		return r < 0 ? r : 1;
+	}
+	tail = extent_tail(&e, c->to);
+	c->freed += e.len - tail.len;
+	return extent_insert(c->tx, c->ino, &tail, err);
+}
+
+/* Is there an extent that begins in the range? 1, 0, -errno. */
+static int extent_cut_more(const struct extent_cut *c, struct pluri_err *err)
+{
+	int64_t yes = 0;
+
+	return meta_ask(c->tx,
+		"SELECT 1 FROM extent WHERE ino = ?1 AND off >= ?2 AND off < ?3"
+		" LIMIT 1",
+		META_INTS((int64_t)c->ino, (int64_t)c->from, (int64_t)c->to),
+		&yes, err);
+}
+
+static int extent_clear(struct extent_cut *c, struct pluri_err *err)
+{
+	int r = extent_cut_head(c, err);
+
+	if (r == 0)
+		do
+			r = extent_cut_next(c, err);
+		while (r > 0);
+	return r;
+}
+
+static int extent_check(
+	const struct extent *e, unsigned n, struct pluri_err *err)
+{
+	uint64_t end = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (e[i].len == 0 || e[i].len > PLURI_CHUNK_MAX ||
+			e[i].skip > PLURI_CHUNK_MAX - e[i].len ||
+			e[i].off < end ||
+			e[i].off > (uint64_t)INT64_MAX - e[i].len)
+			return pluri_fail(err, EINVAL,
+				"extent of %u bytes at %" PRIu64 ", %u into "
+				"its chunk: out of order or too large",
+				e[i].len, e[i].off, e[i].skip);
+		end = e[i].off + e[i].len;
+	}
+	return 0;
+}
+
+/* New references before old ones go: a chunk that is written over itself is
+ * never without one. */
+static int extent_put(struct extent_cut *c, const struct extent *e, unsigned n,
+	struct pluri_err *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < n && r == 0; i++)
+		r = chunks_ref(c->tx, e[i].chunk, 1, err);
+	if (r == 0)
+		r = extent_clear(c, err);
+	for (unsigned i = 0; i < n && r == 0; i++) {
+		c->freed -= e[i].len;
+		r = extent_insert(c->tx, c->ino, &e[i], err);
+	}
+	return r;
+}
+
+int extent_write(struct meta_tx *tx, uint64_t ino, const struct extent *e,
+	unsigned n, struct pluri_err *err)
+{
+	struct extent_cut c = {.tx = tx, .ino = ino};
+	int r = extent_check(e, n, err);
+
+	for (unsigned i = 0; i < n && r == 0;) {
+		unsigned run = 1;
+
+		c.from = e[i].off;
+		c.to = e[i].off + e[i].len;
+		while (i + run < n && e[i + run].off == c.to)
+			c.to += e[i + run++].len;
+		r = extent_put(&c, e + i, run, err);
+		i += run;
+	}
+	return r < 0 ? r : extent_count(tx, ino, -c.freed, err);
+}
+
+int extent_punch(struct meta_tx *tx, uint64_t ino, uint64_t off, uint64_t len,
+	unsigned limit, bool *ret_more, struct pluri_err *err)
+{
+	struct extent_cut c = {.tx = tx, .ino = ino, .from = off};
+	int r;
+
+	*ret_more = false;
+	if (len == 0 || off >= (uint64_t)INT64_MAX)
+		return 0;
+	c.to = len > (uint64_t)INT64_MAX - off ? (uint64_t)INT64_MAX
+					       : off + len;
+	r = extent_cut_head(&c, err);
+	if (r < 0)
+		return r;
+	for (r = 1; r > 0 && limit > 0; limit--)
+		r = extent_cut_next(&c, err);
+	if (r > 0)
+		r = extent_cut_more(&c, err);
+	if (r < 0)
+		return r;
+	*ret_more = r > 0;
+	return extent_count(tx, ino, -c.freed, err);
+}
+
+/* The row that s stands on, its chunk too. */
+static int extent_fetch(struct meta_tx *tx, struct db_stmt *s,
+	struct extent_row *ret, struct pluri_err *err)
+{
+	int r = extent_load(tx, s, &ret->e, err);
+
+	if (r < 0)
+		return r;
+	if (meta_u64(tx, s, 4) != ret->e.chunk)
+		return pluri_fail(err, EBADMSG,
+			"database: an extent names chunk %" PRIu64
+			", which is not there; it is damaged",
+			ret->e.chunk);
+	r = chunks_row(tx->ops, s, 4, &ret->chunk, err);
+	if (r < 0)
+		return r;
+	if (ret->e.skip + ret->e.len > ret->chunk.plain)
+		return pluri_fail(err, EBADMSG,
+			"database: an extent passes the end of chunk %" PRIu64
+			"; it is damaged",
+			ret->e.chunk);
+	return 0;
+}
+
+/*
+ * The subquery finds the extent that may reach into the range from before. A
+ * left join, since a chunk that is missing must be told, not read as a hole.
+ */
+int extent_read(struct meta_tx *tx, uint64_t ino, uint64_t off, uint64_t len,
+	struct extent_row *ret, unsigned max, unsigned *ret_n,
+	struct pluri_err *err)
+{
+	const uint64_t top = INT64_MAX;
+	const uint64_t end = off > top || len > top - off ? top : off + len;
+	struct db_stmt *s = NULL;
+	unsigned n = 0;
+	int r;
+
+	if (off >= end) {
+		*ret_n = 0;
+		return 0;
+	}
+	r = meta_query(tx,
+		"SELECT e.off, e.len, e.skip, e.chunk, " CHUNKS_COLUMNS
+		" FROM extent e LEFT JOIN chunk c ON c.num = e.chunk"
+		" WHERE e.ino = ?1 AND e.off >= COALESCE("
+		"(SELECT p.off FROM extent p WHERE p.ino = ?1 AND p.off <= ?2"
+		" ORDER BY p.off DESC LIMIT 1), 0)"
+		" AND e.off < ?3 ORDER BY e.off",
+		META_INTS((int64_t)ino, (int64_t)off, (int64_t)end), &s, err);
+	while (r == 0 && n < max && (r = meta_step(tx, s, err)) > 0) {
+		r = extent_fetch(tx, s, &ret[n], err);
+		if (r == 0 && ret[n].e.off + ret[n].e.len > off)
+			n++;
+	}
+	if (r < 0)
+		return r;
+	*ret_n = n;
+	return 0;
+}
