@@ -35,11 +35,15 @@ int chunks_add(struct meta_tx *tx, struct chunk_row *c,
 int chunks_get(struct meta_tx *tx, uint64_t num, struct chunk_row *ret,
 	struct pluri_err *err);
 
-/* For extent.c: -EBADMSG below zero. */
+/* For extent.c: -EBADMSG below zero, -ENOENT when there is none to refer to. */
 int chunks_ref(struct meta_tx *tx, uint64_t num, int delta,
 	struct pluri_err *err);
 
-/* Chunks of a pack, by offset, each() as in tree_list. */
+/* Forget a chunk: its bytes are dead weight from now on. -EBUSY while it is
+ * referred to. */
+int chunks_drop(struct meta_tx *tx, uint64_t num, struct pluri_err *err);
+
+/* Chunks of a pack, by offset, each() as in tree_list; it may change them. */
 int chunks_of_pack(struct meta_tx *tx, uint64_t pack,
 	int (*each)(void *arg, const struct chunk_row *c, uint64_t refs),
 	void *arg, struct pluri_err *err);

@@ -26,10 +26,13 @@ struct move_row {
 	enum move_step step;
 };
 
-/* -EEXIST when that shard is under way already. */
+/* num and step (COPY) are filled in. -EEXIST when that shard is under way
+ * already, -ESTALE when it is not on `from`, -ENOENT: no such shard or store. */
 int moves_add(struct meta_tx *tx, struct move_row *m, struct pluri_err *err);
-/* COPY -> DELETE: the shard's store becomes `to`, STORED. */
+/* COPY -> DELETE: the shard's store becomes `to`, STORED. Again: 0. -ESTALE
+ * when the shard went elsewhere in the meantime: cancel the move. */
 int moves_switch(struct meta_tx *tx, uint64_t num, struct pluri_err *err);
+/* The source's object is gone: the row goes too. -EBUSY in COPY. */
 int moves_done(struct meta_tx *tx, uint64_t num, struct pluri_err *err);
 /* A COPY that is no longer wanted: the row goes. -EBUSY in DELETE. */
 int moves_cancel(struct meta_tx *tx, uint64_t num, struct pluri_err *err);

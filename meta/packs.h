@@ -41,16 +41,19 @@ int packs_get(struct meta_tx *tx, uint64_t num, struct pack_row *ret,
 	struct pluri_err *err);
 int packs_find(struct meta_tx *tx, const struct pluri_id *id,
 	struct pack_row *ret, struct pluri_err *err);
-/* OPEN -> CLOSED with its shards, all WANTED: index i on stores[i]. */
+/* OPEN -> CLOSED with its shards, all WANTED: index i on stores[i]. -ESTALE
+ * when it is not OPEN, -ENOENT when the volume knows no such store. */
 int packs_close(struct meta_tx *tx, uint64_t num, uint64_t bytes,
 	uint64_t sum, const uint32_t *stores, unsigned n,
 	struct pluri_err *err);
-/* A pack without chunks: its row goes. -EBUSY otherwise. */
+/* A pack without chunks: its row and its shards' go. -EBUSY while it has some,
+ * or a shard of it is being moved. */
 int packs_drop(struct meta_tx *tx, uint64_t num, struct pluri_err *err);
 int packs_set_local(struct meta_tx *tx, uint64_t num, bool local,
 	struct pluri_err *err);
 
-/* All packs with num > after, ascending; each() non-zero stops. */
+/* All packs with num > after, ascending; each() non-zero stops. It may change
+ * packs. */
 int packs_list(struct meta_tx *tx, uint64_t after,
 	int (*each)(void *arg, const struct pack_row *p), void *arg,
 	struct pluri_err *err);
@@ -64,11 +67,15 @@ int packs_set_shard(struct meta_tx *tx, const struct shard_row *s,
 int packs_debt(struct meta_tx *tx, struct shard_row *ret, unsigned max,
 	unsigned *ret_n, struct pluri_err *err);
 
+/*
+ * An OPEN pack has no shard in the clouds; it counts as soon as it has chunks,
+ * with the bytes up to their end. A shard has bytes / k of its pack.
+ */
 struct packs_totals {
 	uint64_t packs, bytes;		 /* closed ones */
 	uint64_t full, degraded;	 /* all shards; at least k, not all */
 	uint64_t unsafe;		 /* fewer than k in the clouds, local */
-	uint64_t unreadable;		 /* fewer than k and no local file */
+	uint64_t unreadable;		 /* likewise, no local file; open too */
 	uint64_t below_quorum;		 /* packs, open ones with chunks too */
 	uint64_t pending_bytes;		 /* of those */
 	int64_t oldest_ns;		 /* creation of the oldest; 0: none */

@@ -36,8 +36,9 @@ struct store_row {
 	char text[STORES_TEXT_MAX];
 };
 
-/* New (num == UINT32_MAX: the lowest free number) or changed. -ENOSPC when
- * all PLURI_STORES_MAX numbers are taken. */
+/* New (num == UINT32_MAX: the lowest free number) or changed (-ENOENT).
+ * -ENOSPC when all PLURI_STORES_MAX numbers are taken, -EEXIST when another
+ * one has the name or id. */
 int stores_put(struct meta_tx *tx, struct store_row *s,
 	struct pluri_err *err);
 int stores_set_state(struct meta_tx *tx, uint32_t num, enum store_state s,
@@ -53,6 +54,8 @@ struct policy_row {
 	char name[PLURI_NAME_MAX + 1];
 	char text[STORES_TEXT_MAX]; /* as for stores */
 };
+/* num == UINT32_MAX: 0 for "default", else the lowest free one from 1; another
+ * num: new or changed. -ENOSPC, -EEXIST as above. */
 int stores_put_policy(struct meta_tx *tx, struct policy_row *p,
 	struct pluri_err *err);
 int stores_list_policies(struct meta_tx *tx, struct policy_row *ret,
