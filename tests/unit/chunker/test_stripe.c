@@ -165,7 +165,7 @@ static void mirror__any_range_of_any_copy__the_pack(void **state)
 	for (uint64_t off = 0; off < 500; off += 37) {
 		const size_t len = (size_t)(500 - off) / 2;
 		struct pluri_room to = {out, len, 0};
-		struct stripe_piece piece = {.index = off % 3};
+		struct stripe_piece piece = {.index = (unsigned)(off % 3)};
 		uint64_t at;
 		uint64_t n;
 		unsigned need;
