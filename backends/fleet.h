@@ -9,7 +9,8 @@
  * Health of a store: UP -> (3 failures of class down in a row) -> DOWN ->
  * (after a pause, one try) -> UP or DOWN with a longer pause (1 s doubling to
  * 30 s). Calls to a DOWN store fail at once with EAGAIN between tries. Other
- * failure classes do not open the breaker; the last one is remembered.
+ * failure classes do not open the breaker; the last one is remembered. A store
+ * that throttles and says for how long (60 s at most) is left alone as long.
  *
  * Stores are numbered by the caller (0..PLURI_STORES_MAX-1), added and removed
  * at any time; a removed store's calls finish first. Shared.
@@ -29,7 +30,10 @@ struct fleet_options {
 	const struct clock *clock; /* for health and back-off */
 	uint32_t timeout_ms;	   /* of one attempt; default 10000 */
 	uint32_t retry_ms;	   /* first back-off; default 100 */
-	unsigned threads;	   /* ceiling; default 64 */
+	unsigned threads;	   /* ceiling of one store, so that a store that
+				      hangs takes none of the others'; default
+				      16, at most 64, never more at once than
+				      the store's limits().concurrency */
 	uint64_t pace_bytes;	   /* slowest acceptable transfer, bytes/s: an
 				      attempt's deadline grows by size/pace;
 				      default 100 KiB/s */
@@ -37,15 +41,24 @@ struct fleet_options {
 
 int fleet_new(const struct fleet_options *o, struct fleet **ret,
 	struct pluri_err *err);
-/* Waits for calls up to their deadline, then leaves hung ones behind. */
+/*
+ * Forgets queued calls (puts: -ECANCELED), waits for running ones up to their
+ * deadline and a second, then leaves hung ones behind: their threads, memory
+ * and backend instance live on until the plugin returns. Nobody may be inside
+ * another function of f.
+ */
 void fleet_free(struct fleet *f);
 PLURI_OWN(fleet);
 
-/* Takes b: the fleet closes it. -EEXIST when the number is in use. */
+/*
+ * Takes b: the fleet closes it when its last call has returned. -EEXIST when
+ * the number is in use. On failure b stays the caller's.
+ */
 int fleet_add(struct fleet *f, unsigned store, const char *name,
 	const struct pluri_backend_ops *ops, struct pluri_backend *b,
 	struct pluri_err *err);
-void fleet_remove(struct fleet *f, unsigned store); /* unknown is fine */
+/* Waits as fleet_free, but queued calls are run. Unknown is fine. */
+void fleet_remove(struct fleet *f, unsigned store);
 
 /* --- health ------------------------------------------------------------ */
 
@@ -54,10 +67,10 @@ enum fleet_class { /* what the last failure was */
 	FLEET_DOWN,
 	FLEET_THROTTLED,
 	FLEET_AUTH,
-	FLEET_MISSING, /* bucket or directory; a missing object is no failure
-			  of the store */
+	FLEET_MISSING, /* ENODEV: bucket or directory; a missing object (ENOENT)
+			  is no failure of the store */
 	FLEET_CORRUPT,
-	FLEET_FULL,
+	FLEET_FULL, /* until a put or del succeeds */
 	FLEET_FOREIGN, /* another volume's descriptor: set by fleet_mark */
 };
 const char *fleet_class_text(enum fleet_class c);
@@ -86,9 +99,13 @@ void fleet_mark(struct fleet *f, unsigned store, enum fleet_class c,
 
 /*
  * As the plugin operations, with retries (down, throttled) until
- * deadline_ms, monotonic; retries only with PLURI_FLEET_RETRY. The caller's
- * memory is touched only before the call returns. PLURI_FLEET_BARE ignores
- * breaker and mark: for probes.
+ * deadline_ms, system monotonic; retries only with FLEET_RETRY. 0: the time of
+ * one attempt. The caller's memory is touched only before the call returns;
+ * page->each runs on the caller's thread once the page is whole. FLEET_BARE
+ * ignores breaker and mark: for probes. A store that is unknown, marked or
+ * DOWN: -EAGAIN. Rooms and bodies: <= PLURI_PACK_MAX.
+ * fleet_put_one implies PLURI_PUT_NEW; after a repetition -EEXIST may be the
+ * caller's own put.
  */
 #define FLEET_RETRY 1u
 #define FLEET_BARE 2u
@@ -109,9 +126,12 @@ int fleet_list(struct fleet *f, unsigned store, const char *prefix,
 
 /*
  * Put one object on one store without waiting. done() is called exactly once,
- * on a fleet thread, after the last touch of body; it may free everything.
+ * on a fleet thread, after the last touch of body; it may free everything and
+ * call fleet_put(), but not fleet_remove() or fleet_free(). It should be short.
  * PLURI_PUT_NEW is implied; -EEXIST is passed on. No retries: the caller
- * keeps the debt.
+ * keeps the debt. A put may wait in the queue as long as one attempt may take
+ * (-ETIMEDOUT), then has that time for itself; a plugin that hangs beyond it
+ * is fenced off from body half a second later (-ETIMEDOUT).
  */
 struct fleet_put {
 	unsigned store;
@@ -133,7 +153,8 @@ struct fleet_source {
 /*
  * Read object bytes [off, off + len) from `need` of n sources, first good ones
  * win: healthy and quick stores are asked first, one more is asked when one
- * fails or is slower than its hedge time (hedge_ms; 0: never). judge() says
+ * fails or is slower than its hedge time (hedge_ms; 0: never). Stores that are
+ * DOWN are asked when nobody else is left. judge() says
  * whether the bytes are good (0) or -EBADMSG; it runs on the caller's thread,
  * at most once a source, and gets bytes of exactly len.
  * Failing sources are told in bad[] (n of them, may be NULL): 0 not asked or

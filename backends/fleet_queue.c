@@ -1,0 +1,286 @@
+/*
+ * The way of an op through its store: queued, taken, returned or expired (the
+ * states are in fleet_op.h). An op's outcome is fixed once and its store's
+ * health hears of it once, whichever of deadline and plugin comes first.
+ *
+ * Locks as in fleet_int.h: store -> wait. Static functions need the store's.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "backends/fleet_int.h"
+
+static uint64_t queue_now_us(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static void queue_count(struct fleet_op *op, int code, const char *text)
+{
+	struct fleet_store *s = op->store;
+
+	if (op->counted)
+		return;
+	op->counted = true;
+	fleet_health_note(
+		s, op->trial, op->kind, op->retry_after_ms, code, text);
+	if (code < 0)
+		return;
+	if (op->kind == FLEET_PUT)
+		s->pulse.bytes_out += op->body.size;
+	else if (op->kind == FLEET_GET)
+		s->pulse.bytes_in += op->room.len;
+}
+
+/* The op leaves the list it is in; that list's reference goes to the caller. */
+static void queue_leave(struct fleet_op *op)
+{
+	struct fleet_store *s = op->store;
+
+	if (op->step == FLEET_QUEUED) {
+		TAILQ_REMOVE(&s->queue, op, link);
+		s->queued--;
+	} else {
+		TAILQ_REMOVE(&s->running, op, link);
+		s->in_flight--;
+		if (op->step == FLEET_LATE)
+			s->late--;
+	}
+	op->step = FLEET_GONE;
+	(void)pthread_cond_broadcast(&s->quiet);
+}
+
+/* An op that never reached the plugin. */
+static void queue_unrun(
+	struct fleet_op *op, int code, const char *text, struct fleet_op **tell)
+{
+	queue_leave(op);
+	queue_count(op, code, text);
+	fleet_op_settle(op, code, text, tell);
+	fleet_op_free(op);
+}
+
+static const char *queue_late_text(
+	const struct fleet_op *op, char *to, size_t cap)
+{
+	static const char *const kinds[] = {"get", "put", "del", "list"};
+
+	(void)snprintf(to, cap, "%s of %s: no answer within %llu ms",
+		kinds[op->kind], op->key, (unsigned long long)op->span_ms);
+	return to;
+}
+
+/*
+ * Its deadline passed while it was queued. That speaks against the store only
+ * when calls are in it and none came back meanwhile; else there is just much
+ * to do, or too little time.
+ */
+static void queue_expire_queued(struct fleet_op *op, struct fleet_op **tell)
+{
+	const struct fleet_store *s = op->store;
+	char text[PLURI_ERR_TEXT];
+
+	if (s->answer_ms >= op->born_ms || s->in_flight == 0) {
+		queue_count(op, -ECANCELED, "");
+		(void)snprintf(text, sizeof(text),
+			"%s: still queued after %llu ms, the store is slow",
+			op->key, (unsigned long long)op->span_ms);
+	} else {
+		(void)queue_late_text(op, text, sizeof(text));
+	}
+	queue_unrun(op, -ETIMEDOUT, text, tell);
+}
+
+static uint64_t queue_due_ms(const struct fleet_op *op)
+{
+	switch (op->step) {
+	case FLEET_QUEUED:
+		return op->store->drop ? 0 : op->deadline_ms;
+	case FLEET_RUNNING:
+		return op->deadline_ms;
+	case FLEET_LATE:
+		if (!op->settled)
+			return op->deadline_ms + FLEET_GRACE_MS;
+		return UINT64_MAX;
+	case FLEET_GONE:
+		break;
+	}
+	return UINT64_MAX;
+}
+
+static void queue_expire(struct fleet_op *op, struct fleet_op **tell)
+{
+	char text[PLURI_ERR_TEXT];
+
+	if (op->step == FLEET_QUEUED) {
+		if (op->store->drop)
+			queue_unrun(op, -ECANCELED,
+				"the store is being stopped", tell);
+		else
+			queue_expire_queued(op, tell);
+		return;
+	}
+	(void)queue_late_text(op, text, sizeof(text));
+	if (op->step == FLEET_LATE) { /* a put that does not heed cancel */
+		fleet_op_settle(op, -ETIMEDOUT, text, tell);
+		return;
+	}
+	op->step = FLEET_LATE;
+	op->store->late++;
+	/* Its thread may never come back: another one takes its place */
+	fleet_pool_grow(op->store);
+	(void)pthread_cond_signal(&op->store->more);
+	__atomic_store_n(&op->cancel, 1, __ATOMIC_RELEASE);
+	queue_count(op, -ETIMEDOUT, text);
+	if (!op->put)
+		fleet_op_settle(op, -ETIMEDOUT, text, tell);
+}
+
+static void queue_sweep_list(struct fleet_ops *list, uint64_t now,
+	uint64_t *due, struct fleet_op **tell)
+{
+	struct fleet_op *op = TAILQ_FIRST(list);
+
+	while (op) {
+		struct fleet_op *next = TAILQ_NEXT(op, link);
+		uint64_t at = queue_due_ms(op);
+
+		if (at <= now) {
+			/* Its list's reference may be the last one */
+			(void)atomic_fetch_add(&op->refs, 1);
+			queue_expire(op, tell);
+			at = queue_due_ms(op);
+			fleet_op_free(op);
+		}
+		if (at < *due)
+			*due = at;
+		op = next;
+	}
+}
+
+/* Expire what is due; returns when something will be due next. */
+uint64_t fleet_queue_sweep(struct fleet_store *s, struct fleet_op **tell)
+{
+	const uint64_t now = fleet_now_ms();
+	uint64_t due = UINT64_MAX;
+
+	(void)pthread_mutex_lock(&s->lock);
+	queue_sweep_list(&s->queue, now, &due, tell);
+	queue_sweep_list(&s->running, now, &due, tell);
+	(void)pthread_mutex_unlock(&s->lock);
+	return due;
+}
+
+bool fleet_queue_told(struct fleet_op *op)
+{
+	struct fleet_op *tell = NULL; /* stays empty: op is no fleet_put */
+	bool told;
+
+	(void)pthread_mutex_lock(&op->store->lock);
+	if (!op->told && queue_due_ms(op) <= fleet_now_ms())
+		queue_expire(op, &tell);
+	told = op->told;
+	(void)pthread_mutex_unlock(&op->store->lock);
+	return told;
+}
+
+void fleet_queue_abandon(struct fleet_op *op)
+{
+	struct fleet_op *tell = NULL;
+
+	(void)pthread_mutex_lock(&op->store->lock);
+	op->wait = NULL;
+	op->unwanted = true;
+	__atomic_store_n(&op->cancel, 1, __ATOMIC_RELEASE);
+	if (op->step == FLEET_QUEUED)
+		queue_unrun(op, -ECANCELED, "not wanted any more", &tell);
+	(void)pthread_mutex_unlock(&op->store->lock);
+}
+
+struct fleet_op *fleet_queue_take(struct fleet_store *s, struct fleet_op **tell)
+{
+	const uint64_t now = fleet_now_ms();
+	struct fleet_op *op;
+
+	while (s->in_flight - s->late < s->threads_max &&
+		(op = TAILQ_FIRST(&s->queue)) != NULL) {
+		struct pluri_err e = {0};
+		uint64_t wait_ms = 0;
+
+		if (queue_due_ms(op) <= now) {
+			queue_expire(op, tell);
+			continue;
+		}
+		/* The store may have gone down since it was queued */
+		if (fleet_health_admit(s, op, &wait_ms, &e) < 0) {
+			op->counted = true;
+			op->retry_after_ms = wait_ms;
+			queue_unrun(op, -EAGAIN, e.text, tell);
+			continue;
+		}
+		TAILQ_REMOVE(&s->queue, op, link);
+		s->queued--;
+		TAILQ_INSERT_TAIL(&s->running, op, link);
+		s->in_flight++;
+		op->step = FLEET_RUNNING;
+		/* A waiting caller's deadline stands; a put's time runs now */
+		if (op->put)
+			op->deadline_ms = now + op->span_ms;
+		op->start_us = queue_now_us();
+		s->pulse.calls[op->kind]++;
+		return op;
+	}
+	return NULL;
+}
+
+void fleet_queue_return(struct fleet_op *op, int code, uint64_t retry_after_ms,
+	const char *text, struct fleet_op **tell)
+{
+	const uint64_t us = queue_now_us() - op->start_us;
+	struct fleet_store *s = op->store;
+	/* Failing because it was told to stop, or by its body, proves nothing */
+	const bool vain = code < 0 && (op->unwanted || op->body_failed);
+
+	s->answer_ms = fleet_now_ms();
+	if (!op->settled)
+		op->retry_after_ms = retry_after_ms;
+	if (op->kind == FLEET_GET && !op->counted && (code == 0 || vain))
+		fleet_health_latency(s, us, vain);
+	queue_leave(op);
+	queue_count(op, vain ? -ECANCELED : code, text);
+	fleet_op_settle(op, code, text, tell);
+	fleet_op_free(op);
+}
+
+int fleet_queue_add(struct fleet *f, struct fleet_op *op, uint64_t *ret_wait_ms,
+	struct pluri_err *err)
+{
+	struct fleet_store *s = op->store;
+	const uint64_t now = fleet_now_ms();
+	const uint64_t due = op->deadline_ms; /* a thread may move it */
+	int r = 0;
+
+	(void)pthread_mutex_lock(&s->lock);
+	if (s->stopping)
+		r = pluri_fail(err, EAGAIN, "is being removed");
+	else if (due <= now)
+		r = pluri_fail(
+			err, ETIMEDOUT, "%s: no time left to ask", op->key);
+	else
+		r = fleet_health_admit(s, op, ret_wait_ms, err);
+	if (r == 0) {
+		op->born_ms = now;
+		(void)atomic_fetch_add(&op->refs, 1);
+		TAILQ_INSERT_TAIL(&s->queue, op, link);
+		s->queued++;
+		fleet_pool_grow(s);
+		(void)pthread_cond_signal(&s->more);
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+	if (r == 0)
+		fleet_watch_kick(f, due);
+	return r;
+}

@@ -1,0 +1,377 @@
+/*
+ * First good `need` of n sources. All of a read's state is on the caller's
+ * stack except the ops; those that lose the race are abandoned.
+ *
+ *   IDLE -> ASKED -> GOOD   its bytes passed the judge
+ *   IDLE -> ASKED -> BAD    it failed, was late, or its bytes are bad
+ *   IDLE -> BAD             its store refused to be asked
+ */
+#include <errno.h>
+
+#include "backends/fleet_int.h"
+
+enum read_step { READ_IDLE, READ_ASKED, READ_GOOD, READ_BAD };
+
+struct read_racer {
+	enum read_step step;
+	bool up; /* its store, when the read began */
+	bool hedged; /* another one was asked in its stead */
+	uint64_t hedge_ms; /* when that is due */
+	struct fleet_store *store;
+	struct fleet_op *op;
+	uint8_t *bytes; /* of a good one */
+	int code; /* of a bad one, and its story */
+	char text[200];
+};
+
+struct read_race {
+	struct fleet *f;
+	const struct fleet_read *r;
+	uint64_t deadline_ms;
+	struct fleet_wait wait;
+	unsigned seen;
+	struct read_racer racers[PLURI_SHARDS_MAX];
+	unsigned order[PLURI_SHARDS_MAX];
+	unsigned next; /* in order: not asked yet */
+	unsigned asked, good;
+};
+
+/* --- order ---------------------------------------------------------------- */
+
+/* Unknown latencies stand in the middle of the known ones: their median, since
+ * a mean would follow one outlier. */
+static uint64_t read_middle(const struct fleet_rank *ranks, unsigned n)
+{
+	uint64_t known[PLURI_SHARDS_MAX];
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		const uint64_t us = ranks[i].latency_us;
+		unsigned at = count;
+
+		if (us == 0)
+			continue;
+		for (; at > 0 && known[at - 1] > us; at--)
+			known[at] = known[at - 1];
+		known[at] = us;
+		count++;
+	}
+	return count ? known[count / 2] : 0;
+}
+
+static bool read_before(
+	const struct fleet_rank *a, const struct fleet_rank *b, uint64_t middle)
+{
+	if (a->up != b->up)
+		return a->up;
+	if (a->local != b->local)
+		return a->local;
+	return (a->latency_us ? a->latency_us : middle) <
+	       (b->latency_us ? b->latency_us : middle);
+}
+
+void fleet_read_order(
+	const struct fleet_rank *ranks, unsigned n, unsigned *ret_order)
+{
+	const uint64_t middle = read_middle(ranks, n);
+
+	for (unsigned i = 0; i < n; i++) {
+		unsigned at = i;
+
+		while (at > 0 && read_before(&ranks[i],
+					 &ranks[ret_order[at - 1]], middle)) {
+			ret_order[at] = ret_order[at - 1];
+			at--;
+		}
+		ret_order[at] = i;
+	}
+}
+
+static void read_line_up(struct read_race *race)
+{
+	struct fleet_rank ranks[PLURI_SHARDS_MAX] = {0};
+
+	for (unsigned i = 0; i < race->r->n; i++) {
+		struct fleet_store *s =
+			fleet_store_of(race->f, race->r->sources[i].store);
+
+		race->racers[i].store = s;
+		if (!s)
+			continue;
+		(void)pthread_mutex_lock(&s->lock);
+		ranks[i].up = fleet_health_up(s);
+		ranks[i].local = (s->limits.caps & PLURI_CAP_LOCAL) != 0;
+		ranks[i].latency_us = fleet_health_quick(s);
+		(void)pthread_mutex_unlock(&s->lock);
+		race->racers[i].up = ranks[i].up;
+	}
+	fleet_read_order(ranks, race->r->n, race->order);
+}
+
+/* --- asking ----------------------------------------------------------------- */
+
+static void read_bad(struct read_racer *racer, int code, const char *text)
+{
+	racer->step = READ_BAD;
+	racer->code = code;
+	(void)snprintf(racer->text, sizeof(racer->text), "%s",
+		text[0] ? text : strerror(-code));
+}
+
+static int read_submit(
+	struct read_race *race, unsigned i, struct pluri_err *err)
+{
+	const struct fleet_read *r = race->r;
+	struct read_racer *racer = &race->racers[i];
+	const uint64_t now = fleet_now_ms();
+	pluri_auto(fleet_op) op = NULL;
+	uint64_t wait_ms = 0;
+	int code;
+
+	if (!racer->store)
+		return pluri_fail(err, EAGAIN, "not in use now");
+	op = fleet_op_new(racer->store, FLEET_GET, r->sources[i].key, err);
+	if (!op)
+		return -err->code;
+	op->room.data = malloc(r->len ? r->len : 1);
+	if (!op->room.data)
+		return pluri_fail(
+			err, ENOMEM, "no memory for %zu bytes", r->len);
+	op->room.cap = r->len;
+	op->off = r->off;
+	op->flags = racer->up ? 0 : FLEET_FORCE;
+	op->span_ms = fleet_span_ms(race->f, r->len);
+	if (now + op->span_ms > race->deadline_ms)
+		op->span_ms =
+			race->deadline_ms > now ? race->deadline_ms - now : 0;
+	op->deadline_ms = now + op->span_ms;
+	op->wait = &race->wait;
+	code = fleet_queue_add(race->f, op, &wait_ms, err);
+	if (code < 0)
+		return code;
+	racer->hedge_ms = r->hedge_ms ? now + r->hedge_ms : UINT64_MAX;
+	racer->op = pluri_steal(op);
+	return 0;
+}
+
+/* Ask one more; false when nobody is left. */
+static bool read_ask(struct read_race *race)
+{
+	while (race->next < race->r->n) {
+		const unsigned i = race->order[race->next++];
+		struct read_racer *racer = &race->racers[i];
+		struct pluri_err e = {0};
+		const int code = read_submit(race, i, &e);
+
+		if (code == 0) {
+			racer->step = READ_ASKED;
+			race->asked++;
+			return true;
+		}
+		read_bad(racer, code, e.text);
+	}
+	return false;
+}
+
+/* Stores that are down are no use as a hedge, only as a last resort. */
+static bool read_may_hedge(const struct read_race *race)
+{
+	return race->next < race->r->n &&
+	       race->racers[race->order[race->next]].up;
+}
+
+static void read_hedge(struct read_race *race)
+{
+	const uint64_t now = fleet_now_ms();
+
+	for (unsigned i = 0; i < race->r->n; i++) {
+		struct read_racer *racer = &race->racers[i];
+
+		if (racer->step != READ_ASKED || racer->hedged ||
+			racer->hedge_ms > now)
+			continue;
+		racer->hedged = true;
+		if (read_may_hedge(race))
+			(void)read_ask(race);
+	}
+}
+
+static uint64_t read_until(const struct read_race *race)
+{
+	const bool hedge = read_may_hedge(race);
+	uint64_t until = UINT64_MAX;
+
+	for (unsigned i = 0; i < race->r->n; i++) {
+		const struct read_racer *racer = &race->racers[i];
+
+		if (racer->step != READ_ASKED)
+			continue;
+		if (racer->op->deadline_ms < until)
+			until = racer->op->deadline_ms;
+		if (hedge && !racer->hedged && racer->hedge_ms < until)
+			until = racer->hedge_ms;
+	}
+	return until;
+}
+
+/* --- answers ---------------------------------------------------------------- */
+
+/* What the judge finds speaks of the store, though the plugin was content. */
+static void read_blame(struct fleet_store *s, const char *text)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	fleet_health_note(s, false, FLEET_GET, 0, -EBADMSG, text);
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+static void read_judge(struct read_race *race, unsigned i)
+{
+	const struct fleet_read *r = race->r;
+	struct read_racer *racer = &race->racers[i];
+	struct fleet_op *op = racer->op;
+	struct pluri_span bytes = {op->room.data, op->room.len};
+	struct pluri_err e = {0};
+	int code = 0;
+
+	if (bytes.len < r->len)
+		code = pluri_fail(&e, EBADMSG,
+			"%s: %zu bytes from %llu on, wanted %zu", op->key,
+			bytes.len, (unsigned long long)r->off, r->len);
+	else if (r->judge)
+		code = r->judge(r->arg, r->sources[i].index, bytes, &e);
+	if (code < 0) {
+		if (code == -EBADMSG)
+			read_blame(racer->store, e.text);
+		read_bad(racer, code, e.text);
+		return;
+	}
+	racer->step = READ_GOOD;
+	racer->bytes = pluri_steal(op->room.data);
+	race->good++;
+}
+
+static void read_collect(struct read_race *race)
+{
+	for (unsigned i = 0; i < race->r->n; i++) {
+		struct read_racer *racer = &race->racers[i];
+
+		if (race->good == race->r->need)
+			return;
+		if (racer->step != READ_ASKED || !fleet_queue_told(racer->op))
+			continue;
+		race->asked--;
+		if (racer->op->code < 0)
+			read_bad(racer, racer->op->code, racer->op->err.text);
+		else
+			read_judge(race, i);
+	}
+}
+
+static void read_run(struct read_race *race)
+{
+	while (race->good < race->r->need) {
+		while (race->asked + race->good < race->r->need)
+			if (!read_ask(race))
+				break;
+		if (race->asked == 0)
+			return;
+		fleet_wait_for(&race->wait, &race->seen, read_until(race));
+		read_collect(race);
+		read_hedge(race);
+	}
+}
+
+/* --- the end ---------------------------------------------------------------- */
+
+static void read_story(const struct read_race *race, char *to, size_t cap)
+{
+	size_t at = 0;
+
+	to[0] = '\0';
+	for (unsigned i = 0; i < race->r->n && at < cap; i++) {
+		const struct read_racer *racer = &race->racers[i];
+		char number[24];
+		int n;
+
+		if (racer->step != READ_BAD)
+			continue;
+		(void)snprintf(number, sizeof(number), "store %u",
+			race->r->sources[i].store);
+		/* With many sources each gets its fair part of the room */
+		n = snprintf(to + at, cap - at, "%s%s: %.*s", at ? "; " : "",
+			racer->store ? racer->store->name : number,
+			(int)(cap / race->r->n), racer->text);
+		at += n > 0 ? (size_t)n : 0;
+	}
+}
+
+static int read_verdict(const struct read_race *race, struct pluri_err *err)
+{
+	const bool late = fleet_now_ms() >= race->deadline_ms;
+	char story[PLURI_ERR_TEXT - 64];
+	int code = EBADMSG;
+
+	for (unsigned i = 0; i < race->r->n; i++) {
+		const struct read_racer *racer = &race->racers[i];
+
+		if (racer->step == READ_BAD && racer->code != -ENOENT &&
+			racer->code != -EBADMSG)
+			code = late ? ETIMEDOUT : EIO;
+	}
+	read_story(race, story, sizeof(story));
+	return pluri_fail(err, code, "%u of %u sources are good: %s",
+		race->good, race->r->need, story);
+}
+
+static void read_answer(struct read_race *race, struct fleet_answer *ret)
+{
+	unsigned at = 0;
+
+	for (unsigned i = 0; i < race->r->n; i++)
+		if (race->racers[i].step == READ_GOOD)
+			ret[at++] = (struct fleet_answer){
+				.source = i,
+				.bytes = pluri_steal(race->racers[i].bytes),
+			};
+}
+
+static void read_clear(struct read_race *race, int *bad)
+{
+	for (unsigned i = 0; i < race->r->n; i++) {
+		struct read_racer *racer = &race->racers[i];
+
+		if (racer->op)
+			fleet_queue_abandon(racer->op);
+		fleet_op_free(racer->op);
+		fleet_pool_unref(racer->store);
+		free(racer->bytes);
+		if (bad)
+			bad[i] = racer->step == READ_BAD ? racer->code : 0;
+	}
+	fleet_wait_fini(&race->wait);
+}
+
+int fleet_read(struct fleet *f, const struct fleet_read *r,
+	struct fleet_answer *ret, int *bad, struct pluri_err *err)
+{
+	struct read_race race = {.f = f, .r = r};
+	int code = 0;
+
+	if (r->need == 0 || r->need > r->n || r->n > PLURI_SHARDS_MAX ||
+		r->len > PLURI_PACK_MAX)
+		return pluri_fail(err, EINVAL,
+			"read: %u of %u sources, %zu bytes", r->need, r->n,
+			r->len);
+	race.deadline_ms = r->deadline_ms;
+	if (race.deadline_ms == 0)
+		race.deadline_ms = fleet_now_ms() + fleet_span_ms(f, r->len);
+	fleet_wait_init(&race.wait);
+	read_line_up(&race);
+	read_run(&race);
+	if (race.good == r->need)
+		read_answer(&race, ret);
+	else
+		code = read_verdict(&race, err);
+	read_clear(&race, bad);
+	return code;
+}
