@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "meta/db_sqlite_int.h"
 
@@ -199,8 +200,23 @@ static int db_sqlite_verb(struct db *db, const char *sql, struct pluri_err *err)
 	return r;
 }
 
+/* Is there disk for a bracket that begins with sql? */
+static int db_sqlite_room(struct db *db, const char *sql, struct pluri_err *err)
+{
+	const int64_t want = strncmp(sql, "INSERT", 6) == 0
+				     ? DB_SQLITE_RESERVE
+				     : DB_SQLITE_RESERVE / 2;
+
+	if (db->room < want)
+		db_sqlite_file_reserve(db);
+	if (db->room < want)
+		return pluri_fail(err, ENOSPC,
+			"database %s: its disk is full; make room", db->path);
+	return 0;
+}
+
 /* Reading brackets are the many: the savepoint waits for a change. */
-static int db_sqlite_save(struct db *db, struct pluri_err *err)
+static int db_sqlite_save(struct db *db, const char *sql, struct pluri_err *err)
 {
 	int r;
 
@@ -208,6 +224,9 @@ static int db_sqlite_save(struct db *db, struct pluri_err *err)
 		return db_sqlite_lost(db, err);
 	if (!db->marked || db->saved)
 		return 0;
+	r = db_sqlite_room(db, sql, err);
+	if (r < 0)
+		return r;
 	r = db_sqlite_verb(db, "SAVEPOINT bracket", err);
 	if (r < 0)
 		return r;
@@ -222,7 +241,7 @@ static int db_sqlite_step(struct db_stmt *s, struct pluri_err *err)
 	int r;
 
 	if (s->writes || db->lost) {
-		r = db_sqlite_save(db, err);
+		r = db_sqlite_save(db, s->sql, err);
 		if (r < 0)
 			return r;
 	}
@@ -261,7 +280,7 @@ static const char *db_sqlite_get_text(struct db_stmt *s, int at)
 
 static int db_sqlite_exec(struct db *db, const char *sql, struct pluri_err *err)
 {
-	int r = db_sqlite_save(db, err);
+	int r = db_sqlite_save(db, sql, err);
 
 	if (r < 0)
 		return r;
@@ -293,9 +312,11 @@ static int db_sqlite_begin(struct db *db, struct pluri_err *err)
 	if (db->lost)
 		return db_sqlite_lost(db, err);
 	r = db_sqlite_verb(db, "BEGIN", err);
-	if (r == 0)
-		db->in_tx = true;
-	return r;
+	if (r < 0)
+		return r;
+	db->in_tx = true;
+	db_sqlite_file_reserve(db);
+	return 0;
 }
 
 static int db_sqlite_commit(struct db *db, struct pluri_err *err)

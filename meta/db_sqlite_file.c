@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "meta/db_sqlite_int.h"
@@ -240,6 +241,22 @@ int db_sqlite_file_open(
 fail:
 	db_sqlite_file_free(db);
 	return r;
+}
+
+void db_sqlite_file_reserve(struct db *db)
+{
+	struct stat st;
+
+	if (fstat(db->log_fd, &st) < 0)
+		return;
+	db->room = (int64_t)st.st_blocks * 512 - st.st_size;
+	if (db->room >= DB_SQLITE_RESERVE)
+		return;
+	/* A filesystem that cannot reserve must do without. */
+	if (fallocate(db->log_fd, FALLOC_FL_KEEP_SIZE, st.st_size,
+		    DB_SQLITE_RESERVE) == 0 ||
+		(errno != ENOSPC && errno != EDQUOT))
+		db->room = DB_SQLITE_RESERVE;
 }
 
 int db_sqlite_file_sync(struct db *db, struct pluri_err *err)

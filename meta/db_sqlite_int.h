@@ -12,6 +12,7 @@
 #include "meta/db.h"
 
 #define DB_SQLITE_PATH_MAX 4096
+#define DB_SQLITE_RESERVE (INT64_C(32) << 20) /* bytes, see below */
 
 struct db_stmt {
 	struct db *db;
@@ -32,6 +33,7 @@ struct db {
 	bool saved;  /* the savepoint of that mark is taken */
 	bool lost;   /* the engine dropped the transaction */
 	int64_t total; /* rows changed so far when the savepoint was taken */
+	int64_t room;  /* bytes of disk that are ours ahead of the log's end */
 	int log_fd;
 	atomic_bool sync_failed;
 	char path[DB_SQLITE_PATH_MAX];
@@ -51,5 +53,13 @@ int db_sqlite_file_get_version(struct db *db, int64_t *ret,
 int db_sqlite_file_set_version(struct db *db, int64_t v,
 	struct pluri_err *err);
 int db_sqlite_file_sync(struct db *db, struct pluri_err *err);
+
+/*
+ * A commit that finds the disk full loses the transaction. So disk is reserved
+ * ahead of the log, db->room says how much, and changes are refused in time:
+ * new rows with less than all of DB_SQLITE_RESERVE, whatever else, which may
+ * be what makes room, with less than half.
+ */
+void db_sqlite_file_reserve(struct db *db);
 
 #endif

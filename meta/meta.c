@@ -182,8 +182,7 @@ static int meta_store_counters(struct meta *m, struct pluri_err *err)
 		if (m->counter[i] == m->stored[i])
 			continue;
 		r = meta_change(&m->tx,
-			"INSERT INTO counter (id, value) VALUES (?1, ?2) ON "
-			"CONFLICT (id) DO UPDATE SET value = excluded.value",
+			"UPDATE counter SET value = ?2 WHERE id = ?1",
 			META_INTS(i, m->counter[i]), err);
 		if (r < 0)
 			return r;

@@ -14,7 +14,9 @@ static const char *schema_volume_step(int version)
 		       "CREATE TABLE fact (name TEXT NOT NULL PRIMARY KEY,"
 		       " value INTEGER NOT NULL);"
 		       "CREATE TABLE counter (id INTEGER NOT NULL PRIMARY KEY,"
-		       " value INTEGER NOT NULL);";
+		       " value INTEGER NOT NULL);"
+		       "INSERT INTO counter (id, value) VALUES (0, 0), (1, 0),"
+		       " (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0);";
 	default:
 		return NULL;
 	}
