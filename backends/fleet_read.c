@@ -114,8 +114,8 @@ static void read_bad(struct read_racer *racer, int code, const char *text)
 {
 	racer->step = READ_BAD;
 	racer->code = code;
-	(void)snprintf(racer->text, sizeof(racer->text), "%s",
-		text[0] ? text : strerror(-code));
+	(void)snprintf(racer->text, sizeof(racer->text), "%.*s",
+		(int)sizeof(racer->text) - 1, text[0] ? text : strerror(-code));
 }
 
 static int read_submit(
