@@ -67,6 +67,19 @@ int roster_judge(const struct config *c, struct pluri_err *err);
 int roster_policy_read(const struct config_policy *p,
 	struct roster_policy *ret, struct pluri_err *err);
 
+/*
+ * A store's id follows from volume and name, so that a plan made before the
+ * store is registered places packs as they will be placed. Format. Pure.
+ */
+void roster_store_id(const struct pluri_id *volume, const char *name,
+	struct pluri_id *ret);
+/* What the database is to remember of a section; num and state stay. */
+int roster_store_row(const struct pluri_id *volume,
+	const struct config_store *s, struct store_row *ret,
+	struct pluri_err *err);
+int roster_policy_row(const struct config_policy *p, struct policy_row *ret,
+	struct pluri_err *err); /* num stays */
+
 /* Make a plugin instance for a configured store (create, apply, probe). The
  * host and its secrets live until ops->close; *ret_host frees them after. */
 struct roster_host;
@@ -74,6 +87,8 @@ int roster_instance(const struct config_store *s,
 	const struct pluri_backend_ops **ret_ops, struct pluri_backend **ret,
 	struct roster_host **ret_host, struct pluri_err *err);
 void roster_host_free(struct roster_host *h);
+/* What the plugin was opened with. */
+const struct pluri_host *roster_host_face(const struct roster_host *h);
 PLURI_OWN(roster_host);
 
 #endif
