@@ -4,7 +4,8 @@
 
 /*
  * pack.stored counts the pack's STORED shards: with it, totals need no look
- * at the shards. chunk.frames is null for a chunk of one frame.
+ * at the shards, and with the indices on what is seldom, at few packs.
+ * chunk.frames is null for a chunk of one frame.
  */
 static const char schema_storage_v1[] =
 	"CREATE TABLE store("
@@ -35,6 +36,8 @@ static const char schema_storage_v1[] =
 	" created INTEGER NOT NULL,"
 	" stored INTEGER NOT NULL);"
 	"CREATE INDEX pack_open ON pack(num) WHERE state = 0;"
+	"CREATE INDEX pack_local ON pack(num) WHERE local = 1;"
+	"CREATE INDEX pack_short ON pack(num) WHERE stored < k + m;"
 
 	"CREATE TABLE shard("
 	" pack INTEGER NOT NULL,"
