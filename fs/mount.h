@@ -23,9 +23,9 @@ struct mount_request {
  * Returns when the volume is unmounted and everything that can be is in the
  * clouds: 0, or the story of why it could not start (nothing is mounted then).
  *
- * ready_fd gets one byte 0 when the mount answers. On failure nothing is
- * written to it: the caller, who has the story, does that. Either way it is
- * closed (or left to the caller) before any FUSE request could wait for it.
+ * ready_fd gets one byte 0 when the mount answers, and is closed. On failure
+ * nothing is written to it: the caller, who has the story, tells it on a
+ * duplicate of his own.
  *
  * options: the kernel's and libfuse's (allow_other, ro, dev, suid, ...), and
  * ours; an unknown one is -EINVAL with the nearest known name. The source

@@ -1,0 +1,114 @@
+#include <errno.h>
+#include <string.h>
+
+#include "tools/progress.h"
+#include "tools/show.h"
+#include "tools/wait.h"
+
+static void wait_down(const json_t *answer, char *to, size_t cap)
+{
+	const json_t *down = json_object_get(answer, "stores_down");
+	size_t n = 0;
+	size_t i;
+	const json_t *s;
+
+	to[0] = 0;
+	json_array_foreach(down, i, s)
+	{
+		const char *name = json_string_value(s);
+
+		if (name && n < cap)
+			n += (size_t)snprintf(to + n, cap - n, "%s%s",
+				n ? " " : "waiting for ", name);
+	}
+}
+
+int wait_sync(struct ask *a, bool silent, json_t **ret, struct pluri_err *err)
+{
+	ask_auto_json ticket = NULL;
+	ask_auto_json got = NULL;
+	struct progress p;
+	uint64_t most = 0;
+	char note[80];
+	int r;
+
+	r = ask_call(a, "sync", json_pack("{s:b}", "start", 1), &ticket, err);
+	progress_start(&p, "sync", silent);
+	while (r == 0) {
+		uint64_t left;
+
+		json_decref(got);
+		got = NULL;
+		r = ask_call(a, "sync",
+			json_pack("{s:I}", "ticket",
+				(json_int_t)show_uint(ticket, "ticket")),
+			&got, err);
+		if (r < 0 || json_is_true(json_object_get(got, "done")))
+			break;
+		left = show_uint(got, "pending_bytes");
+		most = left > most ? left : most;
+		wait_down(got, note, sizeof(note));
+		progress_show(&p, most - left, most, note);
+		progress_nap(&p);
+	}
+	progress_end(&p);
+	if (r == 0)
+		*ret = pluri_steal(got);
+	return r;
+}
+
+/* One job of the list, a new reference; -ENOENT when it is not there. */
+static int wait_look(
+	struct ask *a, json_int_t id, json_t **ret, struct pluri_err *err)
+{
+	ask_auto_json all = NULL;
+	json_t *job;
+	size_t i;
+	int r;
+
+	r = ask_call(a, "jobs", NULL, &all, err);
+	if (r < 0)
+		return r;
+	json_array_foreach(json_object_get(all, "jobs"), i, job)
+	{
+		if (json_integer_value(json_object_get(job, "id")) != id)
+			continue;
+		*ret = json_incref(job);
+		return 0;
+	}
+	return pluri_fail(err, ENOENT,
+		"job %lld is no longer known: was the volume mounted anew? "
+		"Start it again to make sure; what was moved stays moved",
+		(long long)id);
+}
+
+int wait_job(struct ask *a, const json_t *started, bool silent, json_t **ret,
+	struct pluri_err *err)
+{
+	const json_int_t id =
+		json_integer_value(json_object_get(started, "job"));
+	struct progress p;
+	int r = 0;
+
+	progress_start(&p, "moving", silent);
+	while (r == 0) {
+		ask_auto_json job = NULL;
+		char note[80];
+
+		r = wait_look(a, id, &job, err);
+		if (r < 0)
+			break;
+		if (strcmp(show_text(job, "state"), "running") != 0) {
+			*ret = pluri_steal(job);
+			break;
+		}
+		(void)snprintf(note, sizeof(note), "%llu of %llu shards",
+			(unsigned long long)show_uint(job, "shards"),
+			(unsigned long long)show_uint(job, "total_shards"));
+		progress_show(&p, show_uint(job, "bytes"),
+			show_uint(job, "total_bytes"), note);
+		progress_nap(&p);
+	}
+	progress_end(&p);
+	return r;
+}
