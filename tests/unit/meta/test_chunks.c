@@ -222,6 +222,7 @@ static void row__damaged__told_and_untouched(void **state)
 		"UPDATE chunk SET frames = x'01'",
 		"UPDATE chunk SET frames = x'6400000065'",
 		"UPDATE chunk SET frames = x'64000000'",
+		"UPDATE chunk SET frames = x'640000006500000000'",
 		"UPDATE chunk SET frames = x'6400000066000000'",
 		"UPDATE chunk SET frames = x'00000000c9000000'",
 		"UPDATE chunk SET frames = x'ffffffffca000000'",
@@ -266,6 +267,26 @@ static void row__damaged__told_and_untouched(void **state)
 	assert_int_equal(chunks_end(s->tx, 7, &got.num, NULL), -EBADMSG);
 }
 
+/* One frame more than there is room for, and all else as it should be. */
+static void row__one_frame_too_many__told(void **state)
+{
+	struct storage *s = *state;
+	struct chunk_row c = chunk_make(1, 7, 0, 2);
+	uint8_t blob[4 * (CHUNK_FRAMES_MAX + 1)] = {0};
+	struct db_stmt *st = NULL;
+
+	assert_int_equal(chunks_add(s->tx, &c, NULL), 0);
+	for (size_t i = 0; i < sizeof(blob); i += 4)
+		blob[i] = 1;
+	assert_int_equal(
+		meta_query(s->tx, "UPDATE chunk SET bytes = ?1, frames = ?2",
+			META_INTS(CHUNK_FRAMES_MAX + 1), &st, NULL),
+		0);
+	s->tx->ops->bind_blob(st, 2, (struct pluri_span){blob, sizeof(blob)});
+	assert_int_equal(meta_step_done(s->tx, st, NULL), 0);
+	assert_int_equal(chunks_get(s->tx, c.num, &c, NULL), -EBADMSG);
+}
+
 static void frames__codec__there_and_back(void **state)
 {
 	uint8_t blob[4 * CHUNK_FRAMES_MAX];
@@ -299,6 +320,7 @@ int main(void)
 		storage_test(drop__referred_to__busy_until_free),
 		storage_test(of_pack__many__by_offset_and_no_others),
 		storage_test(row__damaged__told_and_untouched),
+		storage_test(row__one_frame_too_many__told),
 		cmocka_unit_test(frames__codec__there_and_back),
 	};
 
