@@ -40,6 +40,8 @@ struct volume {
 	struct writer *writer;	   /* fs/write.h */
 	struct reader *reader;	   /* fs/read.h */
 	struct balance *balance;   /* fs/balance.h */
+	struct watch *watch;	   /* fs/watch.h */
+	struct sync *sync;	   /* fs/sync.h */
 	char mounted[CONFIG_PATH_MAX]; /* mount point, "" when not mounted */
 	uint64_t opened_ms;
 };
