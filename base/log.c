@@ -14,8 +14,8 @@ void log_limit(enum log_level most)
 
 void log_line(enum log_level level, const char *fmt, ...)
 {
-	static const char *const words[] = { "error", "warning", "info",
-		"debug" };
+	static const char *const words[] = {
+		"error", "warning", "info", "debug"};
 	char line[1200];
 	size_t n;
 	va_list ap;

@@ -13,7 +13,8 @@
 int text_size(const char *s, uint64_t *ret_bytes, struct pluri_err *err);
 
 /* Decimal digits alone, at most max. */
-int text_uint(const char *s, uint64_t max, uint64_t *ret, struct pluri_err *err);
+int text_uint(const char *s, uint64_t max, uint64_t *ret,
+	struct pluri_err *err);
 
 #define TEXT_SIZE_MAX 16
 /* "16.0 MiB"; returns to. */

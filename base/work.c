@@ -10,8 +10,8 @@ struct work {
 	pthread_cond_t more;
 	struct work_item *head;
 	struct work_item **tail;
-	unsigned queued;  /* items in the list */
-	unsigned idle;	  /* threads waiting for one */
+	unsigned queued; /* items in the list */
+	unsigned idle; /* threads waiting for one */
 	unsigned running; /* threads started */
 	unsigned max;
 	bool stop;
@@ -70,8 +70,8 @@ int work_new(unsigned threads, const char *name, struct work **ret,
 	int r;
 
 	if (threads < 1 || threads > 1024)
-		return pluri_fail(err, EINVAL, "pool %s: %u threads", name,
-			threads);
+		return pluri_fail(
+			err, EINVAL, "pool %s: %u threads", name, threads);
 	w = calloc(1, sizeof(*w) + threads * sizeof(w->threads[0]));
 	if (!w)
 		return pluri_fail(err, ENOMEM, "pool %s: no memory", name);

@@ -27,7 +27,7 @@ struct move_row {
 };
 
 /* num and step (COPY) are filled in. -EEXIST when that shard is under way
- * already, -ESTALE when it is not on `from`, -ENOENT: no such shard or store. */
+ * already, -ESTALE when it is not on `from`, -ENOENT: unknown shard, store. */
 int moves_add(struct meta_tx *tx, struct move_row *m, struct pluri_err *err);
 /* COPY -> DELETE: the shard's store becomes `to`, STORED. Again: 0. -ESTALE
  * when the shard went elsewhere in the meantime: cancel the move. */
