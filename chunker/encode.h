@@ -3,8 +3,9 @@
  * each compressed when that pays; not yet sealed (sealing needs the place).
  *
  * Every frame but the last holds exactly FRAME_PLAIN bytes, so that a small
- * read fetches little and knows which frame to fetch. zstd steps aside when it saves less than 1/16 of a frame, and after
- * the chunk's first frame did not pay it is tried only on every eighth one.
+ * read fetches little and knows which frame to fetch. zstd steps aside when it
+ * saves less than 1/16 of a frame, and after the chunk's first frame did not
+ * pay it is tried only on every eighth one.
  * Pure but for allocation; any thread.
  */
 #ifndef PLURI_CHUNKER_ENCODE_H

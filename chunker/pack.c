@@ -146,8 +146,8 @@ int pack_create(const struct keys *keys, const struct pluri_id *id, int fd,
 	if (st.st_size != 0)
 		return pack_told(id,
 			pluri_fail(err, EEXIST,
-				"the file is not empty, and a pack is never written "
-				"twice"),
+				"the file is not empty; a pack is never "
+				"written twice"),
 			err);
 	r = pack_writer_new(keys, id, fd, &w, err);
 	if (r < 0)

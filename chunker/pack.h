@@ -92,7 +92,7 @@ struct pack_source {
 	uint64_t bytes; /* of the whole pack */
 };
 
-/* Header bytes; and judge them: 0 or -EBADMSG (magic, version, flags, volume, id). */
+/* Header bytes. check: 0 or -EBADMSG (magic, version, flags, volume, id). */
 void pack_head_encode(const struct pluri_id *vol, const struct pluri_id *id,
 	uint8_t to[PACK_HEAD]);
 int pack_head_check(const uint8_t head[PACK_HEAD], const struct pluri_id *vol,

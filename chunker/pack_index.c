@@ -197,7 +197,7 @@ static int pack_index_in(struct sealer *s, const struct pluri_id *volume,
 	pluri_auto_mem struct pack_entry *entries = NULL;
 	pluri_auto_mem uint8_t *bytes = NULL;
 	uint8_t last[PACK_FOOT];
-	struct index_foot foot = { 0 };
+	struct index_foot foot = {0};
 	int r;
 
 	if (src->bytes < PACK_HEAD + pack_index_bytes(0) ||

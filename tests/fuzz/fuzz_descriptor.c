@@ -1,6 +1,6 @@
 /*
- * The input is a byte for the salt and the 184 bytes that are sealed in a descriptor; what
- * is accepted must encode to the same bytes. It is also tried as it is.
+ * The input is a byte for the salt and the 184 bytes that a descriptor seals;
+ * what is accepted must encode to the same bytes. It is also tried as it is.
  */
 #include "base/wire.h"
 #include "chunker/descriptor.h"

@@ -123,8 +123,8 @@ static inline void golden_shard(const struct keys *keys,
 	const struct pack_seal *seal, uint8_t index, uint8_t to[SHARD_HEAD])
 {
 	const struct shard_head h = { *keys_volume(keys), golden_id(0xb0),
-		{ STRIPE_MIRROR, 1, 1 }, index, seal->bytes, seal->sum, seal->bytes,
-		seal->sum };
+		{ STRIPE_MIRROR, 1, 1 }, index, seal->bytes, seal->sum,
+		seal->bytes, seal->sum };
 
 	shard_head_encode(&h, to);
 }
