@@ -282,12 +282,20 @@ static void full__put_enospc__others_go_on(void **state)
 
 static void list_cut__pretends_to_be_whole(void **state)
 {
+	struct pluri_page page = {.token = "a", .each = count};
+	struct pluri_call call = {0};
 	unsigned n;
 	char more;
 
 	(void)state;
+	page.arg = &n;
 	assert_int_equal(list("", &n, &more), 0);
 	assert_int_equal(n, 3);
+	n = 0;
+	faults("list-cut\n");
+	assert_int_equal(rig.ops->list(rig.b, &call, "", &page, NULL), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(page.token[0], 0);
 	faults("list-cut keys=2\n");
 	assert_int_equal(list("", &n, &more), 0);
 	assert_int_equal(n, 2);

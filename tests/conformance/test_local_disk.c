@@ -83,6 +83,19 @@ static int list(unsigned *n)
 	return rig.ops->list(rig.b, &call, "", &page, &rig.err);
 }
 
+static unsigned count_all(void)
+{
+	unsigned n = 0;
+	struct pluri_page page = {.each = count, .arg = &n};
+	struct pluri_call call = {0};
+
+	do
+		assert_int_equal(
+			rig.ops->list(rig.b, &call, "", &page, NULL), 0);
+	while (page.token[0]);
+	return n;
+}
+
 static void open_store(const char *const *options)
 {
 	host_init(&rig.h, options, NULL);
@@ -190,6 +203,26 @@ static void list__foreign_names__skipped(void **state)
 	assert_int_equal(del("empty"), 0);
 }
 
+/* More names than are held at once, some of them of empty directories. */
+static void list__2500_names_in_one_directory__all_told(void **state)
+{
+	char name[32];
+	unsigned n;
+
+	(void)state;
+	for (unsigned i = 0; i < 2500; i++) {
+		(void)snprintf(
+			name, sizeof(name), "%s%u", i % 2 ? "o" : "d", i);
+		assert_int_equal(i % 2 ? close(creat(path(name), 0600))
+				       : mkdir(path(name), 0700),
+			0);
+	}
+	assert_int_equal(close(creat(path("zlast"), 0600)), 0);
+	assert_int_equal(list(&n), 0);
+	assert_int_equal(n, 1000);
+	assert_int_equal(count_all(), 1251);
+}
+
 static void put__stale_temporaries__swept_fresh_ones_kept(void **state)
 {
 	const struct timespec old[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
@@ -234,6 +267,7 @@ int main(void)
 		CASE(open__values_it_cannot_use__refused),
 		CASE(links__anywhere__never_followed),
 		CASE(list__foreign_names__skipped),
+		CASE(list__2500_names_in_one_directory__all_told),
 		CASE(put__stale_temporaries__swept_fresh_ones_kept),
 		CASE(put__failed__leaves_no_temporary),
 		CASE(key__name_of_temporaries__is_an_object),
