@@ -7,6 +7,7 @@
  *
  * Codes mean one thing everywhere:
  *   ENOENT    an authority says it is not there (never: could not ask)
+ *   ENODEV    the bucket or directory itself is not there
  *   EAGAIN    nothing is known, the other side is down; repeat later
  *   EBUSY     throttled: the other side asks for fewer requests
  *   EACCES    credentials refused
