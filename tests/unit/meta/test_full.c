@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "meta/meta_int.h"
 #include "tests/unit/meta/bed.h"
 
 /*
@@ -110,6 +111,37 @@ static int child_lost(struct bed *b)
 	return meta_close(b->m, &b->err) < 0;
 }
 
+/* The engine writes in the middle of a bracket, since its cache is tiny. */
+static int child_lost_early(struct bed *b)
+{
+	struct tree_attr a = {.mode = file};
+	struct meta_tx *tx = NULL;
+	char name[TREE_NAME_MAX + 1];
+	int r = 0;
+
+	EXPECT(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+	EXPECT(child_reopen(b) == 0);
+	EXPECT(child_make(b, 0) == 0);
+	EXPECT(meta_commit(b->m, &b->err) == 0);
+	EXPECT(meta_begin(b->m, &tx, &b->err) == 0);
+	EXPECT(tx->ops->exec(tx->db, "PRAGMA cache_size = 10", NULL) == 0);
+	EXPECT(child_limit(100000) == 0);
+	for (unsigned i = 1; i < 5000 && r == 0; i++) {
+		(void)snprintf(name, sizeof(name), "%0200u", i);
+		r = tree_make(tx, TREE_ROOT, bed_name(name), NULL, BED_NOW, &a,
+			&b->err);
+	}
+	EXPECT(r < 0);
+	EXPECT(child_limit(RLIM_INFINITY) == 0);
+	EXPECT(tree_make(tx, TREE_ROOT, bed_name("x"), NULL, BED_NOW, &a,
+		       &b->err) == -EIO);
+	EXPECT(meta_end(tx, 0, &b->err) == -EIO);
+	EXPECT(child_make(b, 2000) == -EIO);
+	EXPECT(child_reopen(b) == 0);
+	EXPECT(child_count(b) == 2);
+	return 0;
+}
+
 /* Take all that is left of the filesystem. */
 static int child_fill(const char *path)
 {
@@ -196,6 +228,15 @@ static void commit__disk_full__lost_and_told(void **state)
 	assert_int_equal(in_child(child_lost, b), 0);
 }
 
+static void change__disk_full_in_bracket__nothing_of_it(void **state)
+{
+	struct bed *b = *state;
+
+	meta_free(b->m);
+	b->m = NULL;
+	assert_int_equal(in_child(child_lost_early, b), 0);
+}
+
 static void change__disk_full__refused_in_time(void **state)
 {
 	struct bed *b = *state;
@@ -214,6 +255,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(name, bed_setup, bed_teardown)
 		T(commit__disk_full__lost_and_told),
+		T(change__disk_full_in_bracket__nothing_of_it),
 		T(change__disk_full__refused_in_time),
 #undef T
 	};

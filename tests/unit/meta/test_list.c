@@ -229,6 +229,11 @@ static void xattr__too_much__refused(void **state)
 	}
 	assert_int_equal(r, -ENOSPC);
 	assert_int_equal(n, 256); /* 255 of them and "user.a" fit */
+	memset(name, 'n', sizeof(name));
+	name[249] = '\0'; /* 249 bytes of the list are left, one for a NUL */
+	assert_int_equal(set(b, name, "1", 1, 0), -ENOSPC);
+	name[248] = '\0';
+	assert_int_equal(set(b, name, "1", 1, 0), 0);
 	bed_end(b);
 }
 
