@@ -167,6 +167,11 @@ static int config_pair(
 		r->failed = pluri_fail(r->err, EINVAL,
 			"the value of %.64s is %zu bytes long, the limit is %u",
 			name, strlen(value), CONFIG_VALUE_MAX);
+	else if (value[0] == ';' || value[0] == '#')
+		r->failed = pluri_fail(r->err, EINVAL,
+			"%.64s: a value cannot begin with '%c'; a comment "
+			"behind one is ' ;' and what follows",
+			name, value[0]);
 	else if ((strstr(value, " #") || strstr(value, "\t#")) &&
 		 !strstr(value, "command:"))
 		r->failed = pluri_fail(r->err, EINVAL,

@@ -15,7 +15,7 @@
 /* One step at one store; the pointers live until each() returns. */
 struct probe_result {
 	const char *store;
-	const char *step; /* "open", "put", "get", "range", "list", "del", ... */
+	const char *step; /* "open", "put", "get", "range", "list", ... */
 	bool ok;
 	double ms;	  /* how long it took */
 	const char *text; /* what was found or went wrong; never NULL */

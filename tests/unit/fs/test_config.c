@@ -164,6 +164,9 @@ static void parse__form_is_wrong__file_and_line(void **state)
 	refuse("[volume \"x\"]\n", "x.ini:1: [volume] takes no name");
 	refuse(VOLUME "[store \"A b\"]\n", "x.ini:4: store: \"A b\"");
 	refuse(VOLUME "[store \"../x\"]\n", "x.ini:4: store: \"../x\"");
+	refuse(VOLUME "[store \"..\"]\n", "x.ini:4: store: \"..\"");
+	refuse(VOLUME STORE "option =;x\n", "x.ini:7: option: a value");
+	refuse(VOLUME STORE "option = #x\n", "x.ini:7: option: a value");
 	refuse("[volume]\nname = v # hi\n", "x.ini:2: a comment behind");
 }
 
@@ -322,6 +325,7 @@ static void store_text__and_back__same_store(void **state)
 	assert_string_equal(text, again);
 	assert_int_equal(back->options, 2);
 	assert_int_equal(config_store_text(back, again, strlen(text)), -ERANGE);
+	assert_int_equal(config_store_text(back, again, 9), -ERANGE);
 	free(back);
 }
 
