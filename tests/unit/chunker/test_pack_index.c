@@ -206,6 +206,9 @@ static void index__authentic_but_impossible__refused(void **state)
 	l = truth;
 	l.frames[0] = 2;
 	assert_int_equal(index_of_lie(&l), -EBADMSG);
+	l = (struct lie){{64, 64 + 112}, {112, 238}, {1, 126}, {1, 1}, 2,
+		64 + 350, 1, 0, 0}; /* a chunk that stores nothing */
+	assert_int_equal(index_of_lie(&l), -EBADMSG);
 }
 
 static void foot__authentic_but_impossible__refused(void **state)
@@ -233,6 +236,52 @@ static void foot__authentic_but_impossible__refused(void **state)
 	l = truth;
 	l.reserved = 1;
 	assert_int_equal(index_of_lie(&l), -EBADMSG);
+}
+
+/* Only the footer can be read. */
+struct last {
+	uint8_t foot[PACK_FOOT];
+	uint64_t off;
+};
+
+static int read_last(
+	void *arg, uint64_t off, void *to, size_t len, struct pluri_err *err)
+{
+	const struct last *l = arg;
+
+	if (off != l->off || len != PACK_FOOT)
+		return pluri_fail(err, EAGAIN, "not to be read");
+	memcpy(to, l->foot, len);
+	return 0;
+}
+
+static int index_of_count(uint32_t count)
+{
+	const uint64_t index = (uint64_t)count * 52 + SEAL_TAG;
+	struct last l = {.off = 64 + index};
+	const struct pack_source src = {read_last, &l, l.off + PACK_FOOT};
+	struct sample_pack p = {
+		.keys = sample_keys(1, 1), .id = sample_id(100)};
+	uint8_t foot[FOOT_PLAIN] = "PLURFOOT\1";
+	struct wire_out w = {foot + 12, FOOT_PLAIN - 12, false};
+	struct pack_entry *e = NULL;
+	uint32_t n;
+	int r;
+
+	wire_put(&w, count, 4);
+	wire_put(&w, 64, 8);
+	wire_put(&w, index, 8);
+	seal_part(&p, SEAL_FOOT, l.off, foot, sizeof(foot), l.foot);
+	r = pack_index(p.keys, &p.id, &src, &e, &n, NULL);
+	keys_free(p.keys);
+	return r;
+}
+
+static void foot__more_chunks_than_the_ceiling__refused_unread(void **state)
+{
+	(void)state;
+	assert_int_equal(index_of_count(PACK_CHUNKS_MAX), -EAGAIN);
+	assert_int_equal(index_of_count(PACK_CHUNKS_MAX + 1), -EBADMSG);
 }
 
 static int read_fails(
@@ -282,6 +331,8 @@ int main(void)
 		cmocka_unit_test(index__another_pack_volume_or_key__refused),
 		cmocka_unit_test(index__authentic_but_impossible__refused),
 		cmocka_unit_test(foot__authentic_but_impossible__refused),
+		cmocka_unit_test(
+			foot__more_chunks_than_the_ceiling__refused_unread),
 		cmocka_unit_test(index__source_fails__its_error),
 		cmocka_unit_test(head__any_bit_flipped__refused),
 	};

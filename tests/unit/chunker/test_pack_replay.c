@@ -180,6 +180,57 @@ static void replay__frames_swapped__refused(void **state)
 	sample_pack_done(&p);
 }
 
+/* Two frames of one chunk, authentic where they stand, in this order. */
+static int forged(
+	const struct sample_pack *p, const uint32_t order[2], uint64_t *ret_end)
+{
+	static uint8_t plain[2 * FRAME_PLAIN];
+	static uint8_t sealed[FRAME_STORED_MAX];
+	struct encoded *e = sample_chunk(p->keys, plain, sizeof(plain), true);
+	struct sealer *s = NULL;
+	const int fd = sample_file();
+	uint8_t head[PACK_HEAD];
+	uint64_t off = PACK_HEAD;
+
+	pack_head_encode(keys_volume(p->keys), &p->id, head);
+	assert_int_equal(pwrite(fd, head, PACK_HEAD, 0), PACK_HEAD);
+	assert_int_equal(sealer_new(p->keys, &p->id, &s, NULL), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		const struct encoded_frame *f = &e->frame[order[i]];
+		const struct frame_id id = {e->id, e->plain, order[i], 2};
+		const size_t len = f->stored + FRAME_OVERHEAD;
+
+		assert_int_equal(
+			frame_seal(s, p->keys, &p->id, off, &id, f, sealed), 0);
+		assert_int_equal(pwrite(fd, sealed, len, (off_t)off), len);
+		off += len;
+	}
+	*ret_end = off;
+	sealer_free(s);
+	encoded_free(e);
+	return fd;
+}
+
+static void replay__frames_sealed_out_of_turn__refused(void **state)
+{
+	static const uint32_t orders[3][2] = {{0, 1}, {1, 0}, {0, 0}};
+	struct sample_pack p = {
+		.keys = sample_keys(1, 1), .id = sample_id(100)};
+	struct pack_seal seal;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t end;
+		const int fd = forged(&p, orders[i], &end);
+
+		assert_int_equal(
+			pack_replay(p.keys, &p.id, fd, end, &seal, NULL),
+			i == 0 ? 0 : -EBADMSG);
+		(void)close(fd);
+	}
+	keys_free(p.keys);
+}
+
 static void replay__of_another_pack_or_key__refused(void **state)
 {
 	struct sample_pack p;
@@ -213,6 +264,7 @@ int main(void)
 			replay__any_byte_damaged__refused_and_untouched),
 		cmocka_unit_test(replay__end_not_at_a_chunk__refused),
 		cmocka_unit_test(replay__frames_swapped__refused),
+		cmocka_unit_test(replay__frames_sealed_out_of_turn__refused),
 		cmocka_unit_test(replay__of_another_pack_or_key__refused),
 	};
 
