@@ -13,7 +13,10 @@
  * When the engine itself drops the open transaction (its disk is full or
  * failing), changes that were seen are gone, so nothing true can be answered
  * any more: that bracket and everything after it fails with -EIO and the story,
- * until meta_free() and meta_open(). What was committed is safe.
+ * until meta_free() and meta_open(). What was committed is safe. So that a full
+ * disk does not come to that, disk is held in reserve: while it cannot be,
+ * brackets that begin with a new row fail with -ENOSPC and leave everything
+ * as it was; reading, and for a while removing, still work.
  *
  * Two kinds of metadata are kept apart, file metadata (tree.h, extent.h) and
  * storage metadata (chunks.h, packs.h, stores.h, moves.h); only a chunk number

@@ -102,7 +102,8 @@ int tree_readlink(struct meta_tx *tx, uint64_t ino, char *to,
  * names; cookies are unique and never reused, so a reader who comes back
  * meets every name that stayed, once. each() non-zero stops the listing and
  * is not a failure. With attributes when with_attr, else only ino and type in
- * mode. "." and ".." are the caller's.
+ * mode. "." and ".." are the caller's. each() may use the bracket, but must not
+ * list again.
  */
 struct tree_entry {
 	struct tree_name name;
