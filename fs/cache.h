@@ -24,9 +24,9 @@ void cache_free(struct cache *c); /* nothing may be pinned */
 PLURI_OWN(cache);
 
 /* *ret_owner: the caller must end the load with cache_ready or cache_failed.
- * The frame has room for FRAME_PLAIN bytes. -ENOMEM. */
+ * bytes: the room it needs, always the same for one frame. -ENOMEM. */
 int cache_pin(struct cache *c, uint64_t chunk, uint32_t frame,
-	struct cache_frame **ret, bool *ret_owner);
+	uint32_t bytes, struct cache_frame **ret, bool *ret_owner);
 uint8_t *cache_room(struct cache_frame *f); /* the owner's, while LOADING */
 void cache_ready(struct cache *c, struct cache_frame *f, uint32_t len);
 void cache_failed(struct cache *c, struct cache_frame *f,

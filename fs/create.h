@@ -10,6 +10,8 @@
 #include "base/types.h"
 #include "fs/config.h"
 
+struct volume; /* what is made: fs/volume.h */
+
 /* What the recovery kit needs to say. */
 struct create_report {
 	char volume_id[2 * PLURI_ID_BYTES + 1]; /* lower-case hexadecimal */

@@ -22,8 +22,11 @@ int fetch_frames(struct volume *v, const struct chunk_row *c, uint32_t first,
 	uint32_t count, uint8_t *const *to, uint32_t *ret_len,
 	struct pluri_err *err);
 
-/* Raw pack bytes, not judged: for copies that check the pack's sum after. */
-int fetch_pack(struct volume *v, const struct pack_row *p, uint64_t off,
-	void *to, size_t len, struct pluri_err *err);
+/*
+ * Download a whole pack into an empty file, from the first shards that yield
+ * bytes of the pack's sum. For copies and repair. -EIO names every source.
+ */
+int fetch_pack(struct volume *v, const struct pack_row *p, int fd,
+	struct pluri_err *err);
 
 #endif

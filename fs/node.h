@@ -16,6 +16,8 @@
 #include "fs/volume.h"
 #include "meta/tree.h"
 
+#define NODE_SIZE_MAX INT64_MAX /* bytes of a file */
+
 struct node {
 	uint64_t ino;
 	pthread_mutex_t lock;
@@ -32,8 +34,7 @@ struct node {
 	bool flushing;	     /* one flush at a time */
 	bool queued;	     /* waits for a background flush */
 	bool gone;	     /* no name is left: reap when nobody has it */
-	uint64_t dirty_since_ms; /* oldest byte in dirty; 0: clean */
-	int error;	     /* -errno of a background flush, told once */
+	_Atomic uint64_t dirty_since_ms; /* oldest dirty byte; 0: clean */
 
 	/* The table's, under its lock: */
 	uint64_t lookups;    /* the kernel's count */
@@ -72,8 +73,8 @@ void node_overlay(struct volume *v, struct tree_attr *a);
 unsigned nodes_dirty(struct nodes *n, uint64_t older_than_ms,
 	struct node **ret, unsigned max);
 
-/* Remove extents and rows of inodes without a name that nobody has in hand,
- * in bounded steps. Called at open and in the background. */
+/* At open: remove extents and rows of inodes that lost their last name
+ * before a crash, in bounded steps. */
 int nodes_reap(struct nodes *n, struct pluri_err *err);
 
 #endif

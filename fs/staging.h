@@ -23,7 +23,11 @@ struct staging;
  * closed; files that no row names are removed. */
 int staging_open(struct volume *v, struct staging **ret,
 	struct pluri_err *err);
-void staging_free(struct staging *s); /* stops its timer; files stay */
+/* Start its timer: when everything else of the volume stands. */
+int staging_run(struct staging *s, struct pluri_err *err);
+/* Stop it: nothing is closed by age, or handed to fs/upload.h, any more. */
+void staging_halt(struct staging *s);
+void staging_free(struct staging *s); /* halts; files stay */
 PLURI_OWN(staging);
 
 /* Append one chunk to the policy's open pack. -ENOSPC, -EIO. */
@@ -32,6 +36,9 @@ int staging_add(struct staging *s, uint32_t policy, const struct encoded *e,
 
 /* Close every open pack that has chunks, now. */
 int staging_close(struct staging *s, struct pluri_err *err);
+
+/* The highest pack number given out so far; 0: none in this life. */
+uint64_t staging_last(struct staging *s);
 
 /* For fs/commit.c: sync every file written since the last time. */
 int staging_sync(struct staging *s, struct pluri_err *err);

@@ -10,6 +10,7 @@
 #ifndef PLURI_FS_UPLOAD_H
 #define PLURI_FS_UPLOAD_H
 
+#include "chunker/stripe.h"
 #include "fs/volume.h"
 #include "meta/packs.h"
 
@@ -37,18 +38,29 @@ int upload_wait(struct upload *u, uint64_t upto, bool all,
 	uint64_t deadline_ms, int (*stop)(void *arg), void *arg,
 	struct pluri_err *err);
 
-/* One shard object from pack bytes, wherever they are: the local file, or
- * other shards. Used by upload, balance; ret must be freed by shard_job_free
- * after the put is done. */
+/* A store answers again: try its debts now. */
+void upload_kick(struct upload *u, uint32_t store);
+
+/*
+ * One shard object, made from pack bytes that are known to be right: the local
+ * file, or a temporary copy that was fetched from other shards and checked.
+ * Used by upload and balance. Free it after the put is done.
+ */
 struct shard_job;
 int shard_job_new(struct volume *v, const struct pack_row *p, unsigned index,
 	struct shard_job **ret, struct pluri_err *err);
 const struct pluri_body *shard_job_body(const struct shard_job *j);
+const struct shard_head *shard_job_head(const struct shard_job *j);
 /* Does the object at (store, key) have exactly this shard's header and size?
  * 1 yes, 0 no (*err says what differs), or -errno when it cannot be told. */
 int shard_job_same(struct volume *v, const struct shard_job *j,
 	uint32_t store, const char *key, struct pluri_err *err);
 void shard_job_free(struct shard_job *j);
 PLURI_OWN(shard_job);
+
+/* Put it and wait; an equal object already there is success, a different one
+ * -ESTALE. One attempt, bounded by the fleet's deadlines. */
+int shard_job_put(struct volume *v, const struct shard_job *j,
+	uint32_t store, struct pluri_err *err);
 
 #endif

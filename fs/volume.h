@@ -57,9 +57,13 @@ struct volume {
 int volume_open(struct config *config, struct volume **ret,
 	struct pluri_err *err);
 
+/* The volume is about to be closed: who waits for the lock may go on waiting. */
+void volume_leave(struct volume *v);
+
 /*
- * Flush, commit, stop the threads, let the lock go. What is not in the clouds
- * yet stays in the state directory and is sent after the next open.
+ * Flush, commit, stop the threads. What is not in the clouds yet stays in the
+ * state directory and is sent after the next open. volume_free() is still to
+ * be called, and lets the lock go.
  */
 int volume_close(struct volume *v, struct pluri_err *err);
 /* As after kill -9 for whatever is not committed. NULL is fine. */

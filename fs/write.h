@@ -20,8 +20,16 @@ PLURI_OWN(writer);
 int write_bytes(struct volume *v, struct node *n, uint64_t off,
 	const void *data, size_t len, struct pluri_err *err);
 
-/* Shrink or grow: beyond the old end are zeros. */
-int write_truncate(struct volume *v, struct node *n, uint64_t size,
+/*
+ * Set what mask (TREE_SET_*, meta/tree.h) names from *a, the size included:
+ * shrinking drops what lies behind, growing shows zeros. *a is the whole
+ * answer, as stat() shows it. now: for what changes by itself.
+ */
+int write_setattr(struct volume *v, struct node *n, unsigned mask,
+	int64_t now, struct tree_attr *a, struct pluri_err *err);
+
+/* Make [off, off + len) a hole of zeros; the size stays. */
+int write_punch(struct volume *v, struct node *n, uint64_t off, uint64_t len,
 	struct pluri_err *err);
 
 /* Everything written to n before is in packs and recorded (not synced). */
@@ -29,12 +37,9 @@ int write_flush(struct volume *v, struct node *n, struct pluri_err *err);
 /* Of all nodes. */
 int write_flush_all(struct volume *v, struct pluri_err *err);
 
-/* Flush soon, in the background (last close). */
-void write_soon(struct volume *v, struct node *n);
-
 /*
  * fsync: flushed, committed durably; with a `cloud` policy at quorum in the
- * clouds too. Tells a background failure once. stop: as upload_wait.
+ * clouds too. stop: as upload_wait.
  */
 int write_sync(struct volume *v, struct node *n, int (*stop)(void *arg),
 	void *arg, struct pluri_err *err);

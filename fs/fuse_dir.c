@@ -1,0 +1,203 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "fs/commit.h"
+#include "fs/fuse_int.h"
+#include "fs/node.h"
+#include "fs/roster.h"
+
+#define DIR_PAGE 128u /* entries asked for at once */
+#define DIR_SELF 1 /* offsets behind "." and ".." */
+#define DIR_PARENT 2 /* a cookie's offset is the cookie plus this */
+#define STATFS_BLOCK 4096u
+#define STATFS_UNBOUNDED (UINT64_C(1) << 50) /* shown where no quota is set */
+
+struct fuse_page { /* a readdir answer being filled */
+	fuse_req_t req;
+	char *buf;
+	size_t len, cap;
+	bool plus;
+};
+
+/* false: it does not fit any more. */
+static bool fuse_dir_add(struct fuse_page *p, const char *name,
+	const struct tree_attr *a, off_t next)
+{
+	struct fuse_entry_param e;
+	size_t n;
+
+	fuse_entry_fill(a, &e);
+	if (p->plus)
+		n = fuse_add_direntry_plus(p->req, p->buf + p->len,
+			p->cap - p->len, name, &e, next);
+	else
+		n = fuse_add_direntry(p->req, p->buf + p->len, p->cap - p->len,
+			name, &e.attr, next);
+	if (n > p->cap - p->len)
+		return false;
+	p->len += n;
+	return true;
+}
+
+/* "." and "..": never counted as looked up. */
+static bool fuse_dir_dots(struct fuse_page *p, uint64_t dir, off_t off)
+{
+	struct volume *v = fuse_volume(p->req);
+	struct tree_attr a = {.ino = dir, .mode = S_IFDIR};
+
+	if (off < DIR_SELF && !fuse_dir_add(p, ".", &a, DIR_SELF))
+		return false;
+	if (off >= DIR_PARENT)
+		return true;
+	if (names_parent(v, dir, &a.ino, NULL) < 0)
+		a.ino = dir;
+	return fuse_dir_add(p, "..", &a, DIR_PARENT);
+}
+
+/* Entries behind off until the buffer is full. */
+static int fuse_dir_fill(struct fuse_page *p, uint64_t dir, off_t off,
+	struct names_entry *page, struct pluri_err *err)
+{
+	struct volume *v = fuse_volume(p->req);
+	uint64_t after = off > DIR_PARENT ? (uint64_t)off - DIR_PARENT : 0;
+	unsigned n = DIR_PAGE;
+
+	while (n == DIR_PAGE) {
+		const int r = names_list(
+			v, dir, after, p->plus, page, DIR_PAGE, &n, err);
+
+		if (r < 0)
+			return p->len > 0 ? 0 : r;
+		for (unsigned i = 0; i < n; i++) {
+			after = page[i].cookie;
+			if (p->plus &&
+				node_looked_up(v->nodes, page[i].attr.ino) < 0)
+				return 0;
+			if (fuse_dir_add(p, page[i].name, &page[i].attr,
+				    (off_t)after + DIR_PARENT))
+				continue;
+			if (p->plus)
+				node_forget(v->nodes, page[i].attr.ino, 1);
+			return 0;
+		}
+	}
+	return 0;
+}
+
+static void fuse_dir_read(
+	fuse_req_t req, uint64_t dir, size_t size, off_t off, bool plus)
+{
+	struct names_entry *page = malloc(DIR_PAGE * sizeof(*page));
+	struct fuse_page p = {
+		.req = req, .buf = malloc(size), .cap = size, .plus = plus};
+	struct pluri_err err = {0};
+	int r = page && p.buf ? 0 : -ENOMEM;
+
+	if (r == 0 && fuse_dir_dots(&p, dir, off))
+		r = fuse_dir_fill(&p, dir, off, page, &err);
+	if (r < 0)
+		fuse_answer_err(req, r, &err);
+	else
+		(void)fuse_reply_buf(req, p.buf, p.len);
+	free(p.buf);
+	free(page);
+}
+
+static void fuse_readdir(fuse_req_t req, fuse_ino_t dir, size_t size, off_t off,
+	struct fuse_file_info *fi)
+{
+	(void)fi;
+	fuse_dir_read(req, dir, size, off, false);
+}
+
+static void fuse_readdirplus(fuse_req_t req, fuse_ino_t dir, size_t size,
+	off_t off, struct fuse_file_info *fi)
+{
+	(void)fi;
+	fuse_dir_read(req, dir, size, off, true);
+}
+
+static void fuse_opendir(
+	fuse_req_t req, fuse_ino_t dir, struct fuse_file_info *fi)
+{
+	(void)dir;
+	fi->cache_readdir = 1;
+	fi->keep_cache = 1;
+	(void)fuse_reply_open(req, fi);
+}
+
+static void fuse_releasedir(
+	fuse_req_t req, fuse_ino_t dir, struct fuse_file_info *fi)
+{
+	(void)dir;
+	(void)fi;
+	fuse_answer_err(req, 0, NULL);
+}
+
+static void fuse_fsyncdir(
+	fuse_req_t req, fuse_ino_t dir, int datasync, struct fuse_file_info *fi)
+{
+	struct pluri_err err = {0};
+
+	(void)dir;
+	(void)datasync;
+	(void)fi;
+	fuse_answer_err(
+		req, commit_now(fuse_volume(req)->commit, true, &err), &err);
+}
+
+/* Bytes that the stores' quotas leave room for, at default redundancy. */
+static uint64_t fuse_capacity(struct volume *v)
+{
+	struct roster_policy pol;
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < v->config->stores; i++) {
+		if (v->config->store[i].quota == 0)
+			return STATFS_UNBOUNDED;
+		sum += v->config->store[i].quota;
+	}
+	if (roster_policy(v->roster, 0, &pol) < 0)
+		return sum;
+	return sum / layout_shards(&pol.layout) * pol.layout.k;
+}
+
+static void fuse_statfs(fuse_req_t req, fuse_ino_t ino)
+{
+	struct volume *v = fuse_volume(req);
+	const uint64_t total = fuse_capacity(v);
+	struct tree_totals t = {0};
+	struct pluri_err err = {0};
+	struct meta_tx *tx = NULL;
+	struct statvfs s = {.f_bsize = STATFS_BLOCK,
+		.f_frsize = STATFS_BLOCK,
+		.f_namemax = TREE_NAME_MAX};
+	int r = meta_begin(v->meta, &tx, &err);
+
+	(void)ino;
+	if (r >= 0)
+		r = meta_end(tx, tree_totals(tx, &t, &err), &err);
+	if (r < 0) {
+		fuse_answer_err(req, r, &err);
+		return;
+	}
+	s.f_blocks = total / STATFS_BLOCK;
+	s.f_bfree = t.bytes < total ? (total - t.bytes) / STATFS_BLOCK : 0;
+	s.f_bavail = s.f_bfree;
+	s.f_files = UINT32_MAX;
+	s.f_ffree = s.f_files - (t.inodes < s.f_files ? t.inodes : s.f_files);
+	s.f_favail = s.f_ffree;
+	(void)fuse_reply_statfs(req, &s);
+}
+
+void fuse_dirs(struct fuse_lowlevel_ops *ops)
+{
+	ops->opendir = fuse_opendir;
+	ops->readdir = fuse_readdir;
+	ops->readdirplus = fuse_readdirplus;
+	ops->releasedir = fuse_releasedir;
+	ops->fsyncdir = fuse_fsyncdir;
+	ops->statfs = fuse_statfs;
+}

@@ -1,0 +1,289 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "fs/fuse_int.h"
+#include "fs/node.h"
+
+static void fuse_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
+{
+	struct tree_attr a = {0};
+	struct pluri_err err = {0};
+	const int r = names_lookup(fuse_volume(req), dir, name, &a, &err);
+
+	if (r == -ENOENT) {
+		/* Remembered by the kernel, too: only it can make the name. */
+		const struct fuse_entry_param none = {.entry_timeout = 86400.0};
+
+		(void)fuse_reply_entry(req, &none);
+	} else if (r < 0) {
+		fuse_answer_err(req, r, &err);
+	} else {
+		fuse_answer_entry(req, &a);
+	}
+}
+
+static void fuse_forget(fuse_req_t req, fuse_ino_t ino, uint64_t count)
+{
+	node_forget(fuse_volume(req)->nodes, ino, count);
+	fuse_reply_none(req);
+}
+
+static void fuse_forget_multi(
+	fuse_req_t req, size_t n, struct fuse_forget_data *f)
+{
+	for (size_t i = 0; i < n; i++)
+		node_forget(fuse_volume(req)->nodes, f[i].ino, f[i].nlookup);
+	fuse_reply_none(req);
+}
+
+static void fuse_getattr(
+	fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct tree_attr a = {0};
+	struct pluri_err err = {0};
+	const int r = names_stat(fuse_volume(req), ino, &a, &err);
+
+	(void)fi;
+	if (r < 0)
+		fuse_answer_err(req, r, &err);
+	else
+		fuse_answer_attr(req, &a);
+}
+
+static int64_t fuse_ns(const struct timespec *t)
+{
+	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+}
+
+static unsigned fuse_set_mask(
+	const struct stat *st, int to_set, int64_t now, struct tree_attr *a)
+{
+	unsigned mask = 0;
+
+	if (to_set & FUSE_SET_ATTR_MODE) {
+		mask |= TREE_SET_MODE;
+		a->mode = st->st_mode;
+	}
+	if (to_set & FUSE_SET_ATTR_UID) {
+		mask |= TREE_SET_UID;
+		a->uid = st->st_uid;
+	}
+	if (to_set & FUSE_SET_ATTR_GID) {
+		mask |= TREE_SET_GID;
+		a->gid = st->st_gid;
+	}
+	if (to_set & FUSE_SET_ATTR_SIZE) {
+		mask |= TREE_SET_SIZE;
+		a->size = (uint64_t)st->st_size;
+	}
+	if (to_set & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_ATIME_NOW)) {
+		mask |= TREE_SET_ATIME;
+		a->atime_ns = to_set & FUSE_SET_ATTR_ATIME_NOW
+				      ? now
+				      : fuse_ns(&st->st_atim);
+	}
+	if (to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)) {
+		mask |= TREE_SET_MTIME;
+		a->mtime_ns = to_set & FUSE_SET_ATTR_MTIME_NOW
+				      ? now
+				      : fuse_ns(&st->st_mtim);
+	}
+	return mask;
+}
+
+static void fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
+	int to_set, struct fuse_file_info *fi)
+{
+	struct volume *v = fuse_volume(req);
+	const int64_t now = clock_real_ns(v->clock);
+	struct tree_attr a = {.ino = ino};
+	struct pluri_err err = {0};
+	struct node *n = NULL;
+	const unsigned mask = fuse_set_mask(st, to_set, now, &a);
+	int r = node_pin(v->nodes, ino, &n);
+
+	(void)fi;
+	if (r >= 0)
+		r = write_setattr(v, n, mask, now, &a, &err);
+	node_unpin(v->nodes, n);
+	if (r < 0)
+		fuse_answer_err(req, r, &err);
+	else
+		fuse_answer_attr(req, &a);
+}
+
+static void fuse_readlink(fuse_req_t req, fuse_ino_t ino)
+{
+	char to[TREE_SYMLINK_MAX + 1];
+	struct pluri_err err = {0};
+	const int r = names_readlink(fuse_volume(req), ino, to, &err);
+
+	if (r < 0)
+		fuse_answer_err(req, r, &err);
+	else
+		(void)fuse_reply_readlink(req, to);
+}
+
+/* In the caller's name. */
+static void fuse_make(fuse_req_t req, fuse_ino_t dir, const char *name,
+	const char *target, struct tree_attr *a)
+{
+	const struct fuse_ctx *who = fuse_req_ctx(req);
+	struct pluri_err err = {0};
+	int r;
+
+	a->uid = who->uid;
+	a->gid = who->gid;
+	r = names_make(fuse_volume(req), dir, name, target, a, &err);
+	if (r < 0)
+		fuse_answer_err(req, r, &err);
+	else
+		fuse_answer_entry(req, a);
+}
+
+static void fuse_mknod(fuse_req_t req, fuse_ino_t dir, const char *name,
+	mode_t mode, dev_t rdev)
+{
+	struct tree_attr a = {.mode = mode, .rdev = (uint32_t)rdev};
+
+	fuse_make(req, dir, name, NULL, &a);
+}
+
+static void fuse_mkdir(
+	fuse_req_t req, fuse_ino_t dir, const char *name, mode_t mode)
+{
+	struct tree_attr a = {.mode = S_IFDIR | (mode & 07777)};
+
+	fuse_make(req, dir, name, NULL, &a);
+}
+
+static void fuse_symlink(
+	fuse_req_t req, const char *target, fuse_ino_t dir, const char *name)
+{
+	struct tree_attr a = {.mode = S_IFLNK | 0777};
+
+	fuse_make(req, dir, name, target, &a);
+}
+
+static void fuse_unlink(fuse_req_t req, fuse_ino_t dir, const char *name)
+{
+	struct pluri_err err = {0};
+
+	fuse_answer_err(req,
+		names_unlink(fuse_volume(req), dir, name, false, &err), &err);
+}
+
+static void fuse_rmdir(fuse_req_t req, fuse_ino_t dir, const char *name)
+{
+	struct pluri_err err = {0};
+
+	fuse_answer_err(req,
+		names_unlink(fuse_volume(req), dir, name, true, &err), &err);
+}
+
+static void fuse_rename(fuse_req_t req, fuse_ino_t dir, const char *name,
+	fuse_ino_t to_dir, const char *to, unsigned flags)
+{
+	struct tree_move mv = {.from_dir = dir,
+		.to_dir = to_dir,
+		.from = {name, strlen(name)},
+		.to = {to, strlen(to)}};
+	struct pluri_err err = {0};
+
+	if (flags & ~(unsigned)(RENAME_NOREPLACE | RENAME_EXCHANGE)) {
+		fuse_answer_err(req, -EINVAL, NULL);
+		return;
+	}
+	mv.flags = (flags & RENAME_NOREPLACE ? TREE_NOREPLACE : 0) |
+		   (flags & RENAME_EXCHANGE ? TREE_EXCHANGE : 0);
+	fuse_answer_err(req, names_rename(fuse_volume(req), &mv, &err), &err);
+}
+
+static void fuse_link(
+	fuse_req_t req, fuse_ino_t ino, fuse_ino_t dir, const char *name)
+{
+	struct tree_attr a = {0};
+	struct pluri_err err = {0};
+	const int r = names_link(fuse_volume(req), ino, dir, name, &a, &err);
+
+	if (r < 0)
+		fuse_answer_err(req, r, &err);
+	else
+		fuse_answer_entry(req, &a);
+}
+
+/* --- extended attributes ----------------------------------------------------- */
+
+static void fuse_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
+	const char *value, size_t size, int flags)
+{
+	const struct pluri_span span = {value, size};
+	struct pluri_err err = {0};
+
+	fuse_answer_err(req,
+		names_setxattr(fuse_volume(req), ino, name, span, flags, &err),
+		&err);
+}
+
+static void fuse_xattr_answer(
+	fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	struct pluri_room room = {
+		.data = size ? malloc(size) : NULL, .cap = size};
+	struct pluri_err err = {0};
+	int r;
+
+	if (size && !room.data) {
+		fuse_answer_err(req, -ENOMEM, NULL);
+		return;
+	}
+	r = names_getxattr(fuse_volume(req), ino, name, &room, &err);
+	if (r < 0)
+		fuse_answer_err(req, r, &err);
+	else if (size == 0)
+		(void)fuse_reply_xattr(req, room.len);
+	else
+		(void)fuse_reply_buf(req, room.data, room.len);
+	free(room.data);
+}
+
+static void fuse_getxattr(
+	fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
+{
+	fuse_xattr_answer(req, ino, name, size);
+}
+
+static void fuse_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
+{
+	fuse_xattr_answer(req, ino, NULL, size);
+}
+
+static void fuse_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
+{
+	struct pluri_err err = {0};
+
+	fuse_answer_err(
+		req, names_delxattr(fuse_volume(req), ino, name, &err), &err);
+}
+
+void fuse_entries(struct fuse_lowlevel_ops *ops)
+{
+	ops->lookup = fuse_lookup;
+	ops->forget = fuse_forget;
+	ops->forget_multi = fuse_forget_multi;
+	ops->getattr = fuse_getattr;
+	ops->setattr = fuse_setattr;
+	ops->readlink = fuse_readlink;
+	ops->mknod = fuse_mknod;
+	ops->mkdir = fuse_mkdir;
+	ops->symlink = fuse_symlink;
+	ops->unlink = fuse_unlink;
+	ops->rmdir = fuse_rmdir;
+	ops->rename = fuse_rename;
+	ops->link = fuse_link;
+	ops->setxattr = fuse_setxattr;
+	ops->getxattr = fuse_getxattr;
+	ops->listxattr = fuse_listxattr;
+	ops->removexattr = fuse_removexattr;
+}

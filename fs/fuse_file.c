@@ -1,0 +1,215 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "fs/fuse_int.h"
+#include "fs/node.h"
+
+static struct fuse_file *fuse_file_of(const struct fuse_file_info *fi)
+{
+	return (struct fuse_file *)(uintptr_t)fi->fh;
+}
+
+static int fuse_file_new(
+	struct volume *v, uint64_t ino, struct fuse_file_info *fi)
+{
+	struct fuse_file *f = calloc(1, sizeof(*f));
+	int r;
+
+	if (!f)
+		return -ENOMEM;
+	r = node_pin(v->nodes, ino, &f->node);
+	if (r < 0) {
+		free(f);
+		return r;
+	}
+	f->append = (fi->flags & O_APPEND) != 0;
+	fi->fh = (uintptr_t)f;
+	fi->keep_cache = 1;
+	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY;
+	return 0;
+}
+
+static void fuse_file_free(struct volume *v, struct fuse_file *f)
+{
+	node_unpin(v->nodes, f->node);
+	free(f);
+}
+
+static void fuse_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct volume *v = fuse_volume(req);
+	struct tree_attr a = {.size = 0};
+	struct pluri_err err = {0};
+	int r = fuse_file_new(v, ino, fi);
+
+	if (r >= 0 && (fi->flags & O_TRUNC)) {
+		r = write_setattr(v, fuse_file_of(fi)->node, TREE_SET_SIZE,
+			clock_real_ns(v->clock), &a, &err);
+		if (r < 0)
+			fuse_file_free(v, fuse_file_of(fi));
+	}
+	if (r < 0)
+		fuse_answer_err(req, r, &err);
+	else if (fuse_reply_open(req, fi) < 0)
+		fuse_file_free(v, fuse_file_of(fi)); /* never opened */
+}
+
+static void fuse_create(fuse_req_t req, fuse_ino_t dir, const char *name,
+	mode_t mode, struct fuse_file_info *fi)
+{
+	struct volume *v = fuse_volume(req);
+	const struct fuse_ctx *who = fuse_req_ctx(req);
+	struct tree_attr a = {.mode = S_IFREG | (mode & 07777),
+		.uid = who->uid,
+		.gid = who->gid};
+	struct fuse_entry_param e;
+	struct pluri_err err = {0};
+	int r = names_make(v, dir, name, NULL, &a, &err);
+
+	if (r >= 0)
+		r = fuse_file_new(v, a.ino, fi);
+	if (r < 0) {
+		fuse_answer_err(req, r, &err);
+		return;
+	}
+	r = node_looked_up(v->nodes, a.ino);
+	if (r < 0) {
+		fuse_file_free(v, fuse_file_of(fi));
+		fuse_answer_err(req, r, NULL);
+		return;
+	}
+	fuse_entry_fill(&a, &e);
+	if (fuse_reply_create(req, &e, fi) < 0) {
+		fuse_file_free(v, fuse_file_of(fi));
+		node_forget(v->nodes, a.ino, 1);
+	}
+}
+
+static void fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+	struct fuse_file_info *fi)
+{
+	struct fuse_file *f = fuse_file_of(fi);
+	struct pluri_err err = {0};
+	char *buf = malloc(size);
+	size_t len = 0;
+	int r = -ENOMEM;
+
+	(void)ino;
+	if (buf)
+		r = read_bytes(fuse_volume(req), f->node, &f->trail,
+			(uint64_t)off, buf, size, &len, &err);
+	if (r < 0)
+		fuse_answer_err(req, r, &err);
+	else
+		(void)fuse_reply_buf(req, buf, len);
+	free(buf);
+}
+
+static void fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
+	size_t size, off_t off, struct fuse_file_info *fi)
+{
+	struct fuse_file *f = fuse_file_of(fi);
+	struct pluri_err err = {0};
+	const int r = write_bytes(fuse_volume(req), f->node,
+		f->append ? UINT64_MAX : (uint64_t)off, buf, size, &err);
+
+	(void)ino;
+	if (r < 0)
+		fuse_answer_err(req, r, &err);
+	else
+		(void)fuse_reply_write(req, size);
+}
+
+/* close(): what was written goes on its way; fsync is who waits. */
+static void fuse_flush(
+	fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	fuse_answer_err(req, 0, NULL);
+}
+
+static void fuse_release(
+	fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	struct volume *v = fuse_volume(req);
+
+	(void)ino;
+	fuse_file_free(v, fuse_file_of(fi));
+	fuse_answer_err(req, 0, NULL);
+}
+
+static int fuse_interrupted(void *req)
+{
+	return fuse_req_interrupted(req);
+}
+
+static void fuse_fsync(
+	fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	struct volume *v = fuse_volume(req);
+	struct pluri_err err = {0};
+	struct node *n = NULL;
+	int r = node_pin(v->nodes, ino, &n);
+
+	(void)datasync;
+	(void)fi;
+	if (r >= 0)
+		r = write_sync(v, n, fuse_interrupted, req, &err);
+	node_unpin(v->nodes, n);
+	fuse_answer_err(req, r, &err);
+}
+
+/* Grow the file to `end` if it is shorter. */
+static int fuse_grow(
+	struct volume *v, struct node *n, uint64_t end, struct pluri_err *err)
+{
+	struct tree_attr a = {.size = end};
+	uint64_t size = 0;
+	int r;
+
+	(void)pthread_mutex_lock(&n->lock);
+	r = node_know(v, n, err);
+	size = n->size;
+	(void)pthread_mutex_unlock(&n->lock);
+	if (r < 0 || size >= end)
+		return r;
+	return write_setattr(
+		v, n, TREE_SET_SIZE, clock_real_ns(v->clock), &a, err);
+}
+
+static void fuse_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
+	off_t len, struct fuse_file_info *fi)
+{
+	const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
+	struct volume *v = fuse_volume(req);
+	struct node *n = fuse_file_of(fi)->node;
+	struct pluri_err err = {0};
+	int r = 0;
+
+	(void)ino;
+	if (mode & ~(punch | FALLOC_FL_KEEP_SIZE)) {
+		fuse_answer_err(req, -EOPNOTSUPP, NULL);
+		return;
+	}
+	if (mode & punch)
+		r = write_punch(v, n, (uint64_t)off, (uint64_t)len, &err);
+	if (r >= 0 && !(mode & FALLOC_FL_KEEP_SIZE))
+		r = fuse_grow(v, n, (uint64_t)off + (uint64_t)len, &err);
+	fuse_answer_err(req, r, &err);
+}
+
+void fuse_files(struct fuse_lowlevel_ops *ops)
+{
+	ops->open = fuse_open;
+	ops->create = fuse_create;
+	ops->read = fuse_read;
+	ops->write = fuse_write;
+	ops->flush = fuse_flush;
+	ops->release = fuse_release;
+	ops->fsync = fuse_fsync;
+	ops->fallocate = fuse_fallocate;
+}

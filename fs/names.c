@@ -1,0 +1,223 @@
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "fs/commit.h"
+#include "fs/names.h"
+#include "fs/node.h"
+
+static struct tree_name names_of(const char *s)
+{
+	return (struct tree_name){.data = s, .len = strlen(s)};
+}
+
+/* A bracket for a change: refused once the volume takes no more writes. */
+static int names_begin(
+	struct volume *v, struct meta_tx **ret, struct pluri_err *err)
+{
+	const int r = commit_broken(v->commit, err);
+
+	return r < 0 ? r : meta_begin(v->meta, ret, err);
+}
+
+int names_stat(struct volume *v, uint64_t ino, struct tree_attr *ret,
+	struct pluri_err *err)
+{
+	struct meta_tx *tx = NULL;
+	int r = meta_begin(v->meta, &tx, err);
+
+	if (r < 0)
+		return r;
+	r = meta_end(tx, tree_get(tx, ino, ret, err), err);
+	if (r >= 0)
+		node_overlay(v, ret);
+	return r;
+}
+
+int names_lookup(struct volume *v, uint64_t dir, const char *name,
+	struct tree_attr *ret, struct pluri_err *err)
+{
+	struct meta_tx *tx = NULL;
+	int r;
+
+	if (strlen(name) > TREE_NAME_MAX)
+		return -ENAMETOOLONG;
+	r = meta_begin(v->meta, &tx, err);
+	if (r < 0)
+		return r;
+	r = meta_end(tx, tree_lookup(tx, dir, names_of(name), ret, err), err);
+	if (r >= 0)
+		node_overlay(v, ret);
+	return r;
+}
+
+int names_make(struct volume *v, uint64_t dir, const char *name,
+	const char *target, struct tree_attr *a, struct pluri_err *err)
+{
+	struct tree_attr parent = {0};
+	struct meta_tx *tx = NULL;
+	int r = names_begin(v, &tx, err);
+
+	if (r < 0)
+		return r;
+	r = tree_get(tx, dir, &parent, err);
+	if (r >= 0 && (parent.mode & S_ISGID)) {
+		a->gid = parent.gid;
+		if (S_ISDIR(a->mode))
+			a->mode |= S_ISGID;
+	}
+	if (r >= 0)
+		r = tree_make(tx, dir, names_of(name), target,
+			clock_real_ns(v->clock), a, err);
+	return meta_end(tx, r, err);
+}
+
+int names_link(struct volume *v, uint64_t ino, uint64_t dir, const char *name,
+	struct tree_attr *ret, struct pluri_err *err)
+{
+	struct meta_tx *tx = NULL;
+	int r = names_begin(v, &tx, err);
+
+	if (r < 0)
+		return r;
+	r = tree_link(tx, ino, dir, names_of(name), clock_real_ns(v->clock),
+		ret, err);
+	r = meta_end(tx, r, err);
+	if (r >= 0)
+		node_overlay(v, ret);
+	return r;
+}
+
+int names_unlink(struct volume *v, uint64_t dir, const char *name, bool is_dir,
+	struct pluri_err *err)
+{
+	struct tree_attr lost = {0};
+	struct meta_tx *tx = NULL;
+	int r = names_begin(v, &tx, err);
+
+	if (r < 0)
+		return r;
+	r = tree_unlink(tx, dir, names_of(name), is_dir,
+		clock_real_ns(v->clock), &lost, err);
+	r = meta_end(tx, r, err);
+	if (r >= 0 && lost.nlink == 0)
+		node_gone(v->nodes, lost.ino);
+	return r;
+}
+
+int names_rename(
+	struct volume *v, const struct tree_move *mv, struct pluri_err *err)
+{
+	struct tree_attr moved = {0};
+	struct tree_attr lost = {0};
+	struct meta_tx *tx = NULL;
+	int r = names_begin(v, &tx, err);
+
+	if (r < 0)
+		return r;
+	r = tree_rename(tx, mv, clock_real_ns(v->clock), &moved, &lost, err);
+	r = meta_end(tx, r, err);
+	if (r >= 0 && lost.ino != 0 && lost.nlink == 0)
+		node_gone(v->nodes, lost.ino);
+	return r;
+}
+
+int names_readlink(struct volume *v, uint64_t ino,
+	char to[TREE_SYMLINK_MAX + 1], struct pluri_err *err)
+{
+	struct meta_tx *tx = NULL;
+	int r = meta_begin(v->meta, &tx, err);
+
+	if (r < 0)
+		return r;
+	return meta_end(tx, tree_readlink(tx, ino, to, err), err);
+}
+
+struct names_page {
+	struct names_entry *entry;
+	unsigned n, max;
+};
+
+static int names_each(void *arg, const struct tree_entry *e)
+{
+	struct names_page *p = arg;
+	struct names_entry *to;
+
+	if (p->n == p->max)
+		return 1;
+	to = &p->entry[p->n++];
+	memcpy(to->name, e->name.data, e->name.len);
+	to->name[e->name.len] = 0;
+	to->cookie = e->cookie;
+	to->attr = e->attr;
+	return p->n == p->max;
+}
+
+int names_list(struct volume *v, uint64_t dir, uint64_t after, bool with_attr,
+	struct names_entry *ret, unsigned max, unsigned *ret_n,
+	struct pluri_err *err)
+{
+	struct names_page p = {.entry = ret, .max = max};
+	struct meta_tx *tx = NULL;
+	int r = meta_begin(v->meta, &tx, err);
+
+	if (r < 0)
+		return r;
+	r = tree_list(tx, dir, after, with_attr, names_each, &p, err);
+	r = meta_end(tx, r, err);
+	if (r < 0)
+		return r;
+	/* Not inside the bracket: a node's lock comes before it. */
+	for (unsigned i = 0; i < p.n && with_attr; i++)
+		node_overlay(v, &ret[i].attr);
+	*ret_n = p.n;
+	return 0;
+}
+
+int names_parent(
+	struct volume *v, uint64_t dir, uint64_t *ret, struct pluri_err *err)
+{
+	struct meta_tx *tx = NULL;
+	int r = meta_begin(v->meta, &tx, err);
+
+	if (r < 0)
+		return r;
+	return meta_end(tx, tree_parent(tx, dir, ret, err), err);
+}
+
+int names_setxattr(struct volume *v, uint64_t ino, const char *name,
+	struct pluri_span value, int flags, struct pluri_err *err)
+{
+	struct meta_tx *tx = NULL;
+	int r = names_begin(v, &tx, err);
+
+	if (r < 0)
+		return r;
+	r = tree_setxattr(
+		tx, ino, name, value, flags, clock_real_ns(v->clock), err);
+	return meta_end(tx, r, err);
+}
+
+int names_getxattr(struct volume *v, uint64_t ino, const char *name,
+	struct pluri_room *to, struct pluri_err *err)
+{
+	struct meta_tx *tx = NULL;
+	int r = meta_begin(v->meta, &tx, err);
+
+	if (r < 0)
+		return r;
+	r = name ? tree_getxattr(tx, ino, name, to, err)
+		 : tree_listxattr(tx, ino, to, err);
+	return meta_end(tx, r, err);
+}
+
+int names_delxattr(
+	struct volume *v, uint64_t ino, const char *name, struct pluri_err *err)
+{
+	struct meta_tx *tx = NULL;
+	int r = names_begin(v, &tx, err);
+
+	if (r < 0)
+		return r;
+	r = tree_delxattr(tx, ino, name, clock_real_ns(v->clock), err);
+	return meta_end(tx, r, err);
+}

@@ -1,0 +1,56 @@
+/*
+ * fs/names.h - operations on names, for whoever asks: the rules that need the
+ * caller's identity or the nodes in hand, over meta/tree.h. Shared.
+ *
+ * Failures are the errno codes that POSIX names. What an operation answers is
+ * as stat() shows it, bytes not yet flushed included. Permissions are the
+ * kernel's business.
+ */
+#ifndef PLURI_FS_NAMES_H
+#define PLURI_FS_NAMES_H
+
+#include "fs/volume.h"
+#include "meta/tree.h"
+
+int names_stat(struct volume *v, uint64_t ino, struct tree_attr *ret,
+	struct pluri_err *err);
+int names_lookup(struct volume *v, uint64_t dir, const char *name,
+	struct tree_attr *ret, struct pluri_err *err);
+
+/*
+ * A new inode: *a brings mode (umask applied), uid, gid, rdev of the caller
+ * and takes the answer; in a set-group-id directory the group is the
+ * directory's, and new directories have the bit too.
+ */
+int names_make(struct volume *v, uint64_t dir, const char *name,
+	const char *target, struct tree_attr *a, struct pluri_err *err);
+int names_link(struct volume *v, uint64_t ino, uint64_t dir,
+	const char *name, struct tree_attr *ret, struct pluri_err *err);
+int names_unlink(struct volume *v, uint64_t dir, const char *name,
+	bool is_dir, struct pluri_err *err);
+int names_rename(struct volume *v, const struct tree_move *mv,
+	struct pluri_err *err);
+int names_readlink(struct volume *v, uint64_t ino,
+	char to[TREE_SYMLINK_MAX + 1], struct pluri_err *err);
+
+/* Entries of a directory behind a cookie, at most max; names are copied. */
+struct names_entry {
+	char name[TREE_NAME_MAX + 1];
+	uint64_t cookie;
+	struct tree_attr attr;
+};
+int names_list(struct volume *v, uint64_t dir, uint64_t after,
+	bool with_attr, struct names_entry *ret, unsigned max,
+	unsigned *ret_n, struct pluri_err *err);
+int names_parent(struct volume *v, uint64_t dir, uint64_t *ret,
+	struct pluri_err *err);
+
+int names_setxattr(struct volume *v, uint64_t ino, const char *name,
+	struct pluri_span value, int flags, struct pluri_err *err);
+/* name NULL: the list of names. */
+int names_getxattr(struct volume *v, uint64_t ino, const char *name,
+	struct pluri_room *to, struct pluri_err *err);
+int names_delxattr(struct volume *v, uint64_t ino, const char *name,
+	struct pluri_err *err);
+
+#endif

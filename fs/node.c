@@ -1,0 +1,352 @@
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/work.h"
+#include "fs/node.h"
+#include "fs/node_int.h"
+#include "meta/extent.h"
+
+#define NODE_BUCKETS 65536u /* a power of two */
+
+struct nodes {
+	struct volume *v;
+	pthread_mutex_t lock; /* guards buckets, lookups, refs */
+	struct node *bucket[NODE_BUCKETS];
+	struct work *reaper; /* one thread */
+};
+
+int nodes_new(struct volume *v, struct nodes **ret, struct pluri_err *err)
+{
+	struct nodes *n = calloc(1, sizeof(*n));
+	int r;
+
+	if (!n)
+		return pluri_fail(err, ENOMEM, "nodes: no memory");
+	n->v = v;
+	(void)pthread_mutex_init(&n->lock, NULL);
+	r = work_new(1, "reaper", &n->reaper, err);
+	if (r < 0) {
+		free(n);
+		return r;
+	}
+	*ret = n;
+	return 0;
+}
+
+static struct node **node_slot(struct nodes *n, uint64_t ino)
+{
+	const uint64_t h = ino * UINT64_C(0x9e3779b97f4a7c15);
+
+	return &n->bucket[(h >> 32) & (NODE_BUCKETS - 1)];
+}
+
+static void node_destroy(struct node *node)
+{
+	dirty_free(&node->dirty);
+	dirty_free(&node->flight);
+	(void)pthread_cond_destroy(&node->idle);
+	(void)pthread_mutex_destroy(&node->lock);
+	free(node);
+}
+
+void nodes_free(struct nodes *n)
+{
+	if (!n)
+		return;
+	work_free(n->reaper);
+	for (size_t i = 0; i < NODE_BUCKETS; i++)
+		while (n->bucket[i]) {
+			struct node *node = n->bucket[i];
+
+			n->bucket[i] = node->next;
+			node_destroy(node);
+		}
+	(void)pthread_mutex_destroy(&n->lock);
+	free(n);
+}
+
+/* With the table's lock held. */
+static struct node *node_find(struct nodes *n, uint64_t ino)
+{
+	struct node *node = *node_slot(n, ino);
+
+	while (node && node->ino != ino)
+		node = node->next;
+	return node;
+}
+
+static struct node *node_make(struct nodes *n, uint64_t ino)
+{
+	struct node **slot = node_slot(n, ino);
+	struct node *node = calloc(1, sizeof(*node));
+
+	if (!node)
+		return NULL;
+	node->ino = ino;
+	(void)pthread_mutex_init(&node->lock, NULL);
+	(void)pthread_cond_init(&node->idle, NULL);
+	node->next = *slot;
+	*slot = node;
+	return node;
+}
+
+int node_pin(struct nodes *n, uint64_t ino, struct node **ret)
+{
+	struct node *node;
+
+	(void)pthread_mutex_lock(&n->lock);
+	node = node_find(n, ino);
+	if (!node)
+		node = node_make(n, ino);
+	if (node)
+		node->refs++;
+	(void)pthread_mutex_unlock(&n->lock);
+	if (!node)
+		return -ENOMEM;
+	*ret = node;
+	return 0;
+}
+
+struct node *node_peek(struct nodes *n, uint64_t ino)
+{
+	struct node *node;
+
+	(void)pthread_mutex_lock(&n->lock);
+	node = node_find(n, ino);
+	if (node)
+		node->refs++;
+	(void)pthread_mutex_unlock(&n->lock);
+	return node;
+}
+
+struct node_reap {
+	struct work_item item;
+	struct nodes *n;
+	uint64_t ino;
+};
+
+static int nodes_reap_one(struct nodes *n, uint64_t ino, struct pluri_err *err);
+
+static void node_reap_run(struct work_item *item)
+{
+	struct node_reap *r = work_of(item, struct node_reap, item);
+	struct pluri_err err;
+
+	if (nodes_reap_one(r->n, r->ino, &err) < 0)
+		log_line(LOG_WARN, "removing a deleted file: %s", err.text);
+	free(r);
+}
+
+static void node_reap_soon(struct nodes *n, uint64_t ino)
+{
+	struct node_reap *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return; /* the next open finds it */
+	r->n = n;
+	r->ino = ino;
+	r->item.run = node_reap_run;
+	work_submit(n->reaper, &r->item);
+}
+
+/*
+ * With the table's lock held: let a node go that nobody has in hand. Dirty
+ * bytes keep it, unless it has no name any more.
+ */
+static bool node_settle(struct nodes *n, struct node *node)
+{
+	struct node **p = node_slot(n, node->ino);
+	const bool busy = node->dirty.bytes || node->flight.bytes ||
+			  node->attr_dirty || node->flushing;
+	const bool gone = node->gone;
+
+	if (node->refs > 0 || node->lookups > 0 || (busy && !gone))
+		return false;
+	while (*p != node)
+		p = &(*p)->next;
+	*p = node->next;
+	if (node->dirty.bytes)
+		writer_forgive(n->v, node->dirty.bytes);
+	node_destroy(node);
+	return gone;
+}
+
+void node_unpin(struct nodes *n, struct node *node)
+{
+	uint64_t ino;
+	bool reap;
+
+	if (!node)
+		return;
+	ino = node->ino;
+	(void)pthread_mutex_lock(&n->lock);
+	node->refs--;
+	reap = node_settle(n, node);
+	(void)pthread_mutex_unlock(&n->lock);
+	if (reap)
+		node_reap_soon(n, ino);
+}
+
+int node_looked_up(struct nodes *n, uint64_t ino)
+{
+	struct node *node;
+
+	(void)pthread_mutex_lock(&n->lock);
+	node = node_find(n, ino);
+	if (!node)
+		node = node_make(n, ino);
+	if (node)
+		node->lookups++;
+	(void)pthread_mutex_unlock(&n->lock);
+	return node ? 0 : -ENOMEM;
+}
+
+void node_forget(struct nodes *n, uint64_t ino, uint64_t count)
+{
+	struct node *node;
+	bool reap = false;
+
+	(void)pthread_mutex_lock(&n->lock);
+	node = node_find(n, ino);
+	if (node) {
+		node->lookups -= count < node->lookups ? count : node->lookups;
+		reap = node_settle(n, node);
+	}
+	(void)pthread_mutex_unlock(&n->lock);
+	if (reap)
+		node_reap_soon(n, ino);
+}
+
+void node_gone(struct nodes *n, uint64_t ino)
+{
+	struct node *node = NULL;
+
+	if (node_pin(n, ino, &node) < 0)
+		return; /* the next open finds the orphan */
+	(void)pthread_mutex_lock(&node->lock);
+	node->gone = true;
+	(void)pthread_mutex_unlock(&node->lock);
+	node_unpin(n, node);
+}
+
+int node_know(struct volume *v, struct node *node, struct pluri_err *err)
+{
+	struct tree_attr a = {0};
+	struct meta_tx *tx = NULL;
+	int r;
+
+	if (node->known)
+		return 0;
+	r = meta_begin(v->meta, &tx, err);
+	if (r < 0)
+		return r;
+	r = tree_get(tx, node->ino, &a, err);
+	r = meta_end(tx, r, err);
+	if (r < 0)
+		return r;
+	node->size = a.size;
+	node->mtime_ns = a.mtime_ns;
+	node->ctime_ns = a.ctime_ns;
+	node->policy = a.policy;
+	node->known = true;
+	return 0;
+}
+
+void node_overlay(struct volume *v, struct tree_attr *a)
+{
+	struct node *node = node_peek(v->nodes, a->ino);
+
+	if (!node)
+		return;
+	(void)pthread_mutex_lock(&node->lock);
+	if (node->known && node->attr_dirty) {
+		a->size = node->size;
+		a->mtime_ns = node->mtime_ns;
+		a->ctime_ns = node->ctime_ns;
+		a->bytes += node->dirty.bytes + node->flight.bytes;
+	}
+	(void)pthread_mutex_unlock(&node->lock);
+	node_unpin(v->nodes, node);
+}
+
+unsigned nodes_dirty(struct nodes *n, uint64_t older_than_ms, struct node **ret,
+	unsigned max)
+{
+	unsigned found = 0;
+
+	(void)pthread_mutex_lock(&n->lock);
+	for (size_t i = 0; i < NODE_BUCKETS && found < max; i++)
+		for (struct node *node = n->bucket[i]; node && found < max;
+			node = node->next) {
+			const uint64_t since =
+				atomic_load(&node->dirty_since_ms);
+
+			if (since == 0 || since > older_than_ms)
+				continue;
+			node->refs++;
+			ret[found++] = node;
+		}
+	(void)pthread_mutex_unlock(&n->lock);
+	return found;
+}
+
+#define REAP_BATCH 64u
+#define REAP_EXTENTS 1024u
+
+/* Is the inode in somebody's hand? */
+static bool nodes_held(struct nodes *n, uint64_t ino)
+{
+	bool held;
+
+	(void)pthread_mutex_lock(&n->lock);
+	held = node_find(n, ino) != NULL;
+	(void)pthread_mutex_unlock(&n->lock);
+	return held;
+}
+
+/* One bounded step; 1: more is left of it. */
+static int nodes_reap_step(struct nodes *n, uint64_t ino, struct pluri_err *err)
+{
+	struct meta_tx *tx = NULL;
+	bool more = false;
+	int r = meta_begin(n->v->meta, &tx, err);
+
+	if (r < 0)
+		return r;
+	r = extent_punch(tx, ino, 0, UINT64_MAX, REAP_EXTENTS, &more, err);
+	if (r >= 0 && !more)
+		r = tree_drop(tx, ino, err);
+	r = meta_end(tx, r, err);
+	return r < 0 ? r : more;
+}
+
+static int nodes_reap_one(struct nodes *n, uint64_t ino, struct pluri_err *err)
+{
+	int r = 1;
+
+	while (r > 0 && !nodes_held(n, ino))
+		r = nodes_reap_step(n, ino, err);
+	return r < 0 ? r : 0;
+}
+
+int nodes_reap(struct nodes *n, struct pluri_err *err)
+{
+	uint64_t ino[REAP_BATCH];
+	unsigned got = REAP_BATCH;
+	int r = 0;
+
+	while (got == REAP_BATCH && r >= 0) {
+		struct meta_tx *tx = NULL;
+
+		got = 0;
+		r = meta_begin(n->v->meta, &tx, err);
+		if (r < 0)
+			return r;
+		r = meta_end(
+			tx, tree_orphans(tx, ino, REAP_BATCH, &got, err), err);
+		for (unsigned i = 0; i < got && r >= 0; i++)
+			r = nodes_reap_one(n, ino[i], err);
+	}
+	return r;
+}

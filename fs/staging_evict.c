@@ -1,0 +1,175 @@
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "fs/commit.h"
+#include "fs/staging_int.h"
+
+struct evict_pack {
+	uint64_t num, bytes, used;
+	struct pluri_id id;
+};
+
+struct evict_list {
+	struct evict_pack *pack;
+	size_t n, cap;
+	uint64_t bytes; /* of all local files */
+};
+
+static int evict_note(void *arg, const struct pack_row *p)
+{
+	struct evict_list *l = arg;
+	struct evict_pack *more;
+
+	if (!p->local)
+		return 0;
+	l->bytes += p->bytes;
+	if (p->state != PACK_CLOSED)
+		return 0;
+	if (l->n == l->cap) {
+		l->cap = l->cap ? 2 * l->cap : 256;
+		more = realloc(l->pack, l->cap * sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		l->pack = more;
+	}
+	l->pack[l->n++] = (struct evict_pack){
+		.num = p->num, .bytes = p->bytes, .id = p->id};
+	return 0;
+}
+
+static int evict_order(const void *a, const void *b)
+{
+	const struct evict_pack *x = a;
+	const struct evict_pack *y = b;
+
+	if (x->used != y->used)
+		return x->used < y->used ? -1 : 1;
+	return x->num < y->num ? -1 : x->num > y->num;
+}
+
+/* Every shard is stored: 1, and the row says that the file is gone. */
+static int evict_release(struct staging *s, uint64_t num, struct pluri_err *err)
+{
+	struct shard_row shard[PLURI_SHARDS_MAX];
+	struct meta_tx *tx = NULL;
+	unsigned n = 0;
+	bool full = true;
+	int r = meta_begin(s->v->meta, &tx, err);
+
+	if (r < 0)
+		return r;
+	r = packs_shards(tx, num, shard, PLURI_SHARDS_MAX, &n, err);
+	for (unsigned i = 0; i < n; i++)
+		full &= shard[i].state == SHARD_STORED;
+	full &= n > 0;
+	if (r >= 0 && full)
+		r = packs_set_local(tx, num, false, err);
+	r = meta_end(tx, r, err);
+	return r < 0 ? r : full;
+}
+
+static int evict_packs(struct staging *s, struct evict_list *l, uint64_t keep,
+	struct staging_dropped *ret, struct pluri_err *err)
+{
+	uint64_t left = l->bytes;
+	size_t gone = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		const bool want = left > keep;
+
+		r = want ? evict_release(s, l->pack[i].num, err) : 0;
+		if (r < 0)
+			return r;
+		if (r == 0) {
+			ret->kept++;
+			ret->kept_bytes += l->pack[i].bytes;
+			continue;
+		}
+		left -= l->pack[i].bytes;
+		ret->dropped++;
+		ret->dropped_bytes += l->pack[i].bytes;
+		l->pack[gone++] = l->pack[i];
+	}
+	/* That all shards are stored must outlive a power cut before the
+	 * last local copy goes. */
+	if (gone > 0)
+		r = commit_now(s->v->commit, true, err);
+	for (size_t i = 0; i < gone && r >= 0; i++) {
+		char name[STAGING_NAME];
+
+		if (unlinkat(s->v->packs_fd, staging_name(&l->pack[i].id, name),
+			    0) < 0 &&
+			errno != ENOENT)
+			log_line(LOG_WARN, "cannot remove local pack %s: %s",
+				name, strerror(errno));
+	}
+	return r;
+}
+
+int staging_evict(struct staging *s, uint64_t keep, struct staging_dropped *ret,
+	struct pluri_err *err)
+{
+	struct evict_list l = {0};
+	struct meta_tx *tx = NULL;
+	int r = meta_begin(s->v->meta, &tx, err);
+
+	if (r < 0)
+		return r;
+	*ret = (struct staging_dropped){0};
+	r = packs_list(tx, 0, evict_note, &l, err);
+	r = meta_end(tx, r, err);
+	for (size_t i = 0; i < l.n; i++)
+		l.pack[i].used = staging_used(s, &l.pack[i].id);
+	if (r >= 0) {
+		qsort(l.pack, l.n, sizeof(l.pack[0]), evict_order);
+		r = evict_packs(s, &l, keep, ret, err);
+	}
+	free(l.pack);
+	return r;
+}
+
+static bool sweep_known(const struct pack_row *rows, size_t n, const char *name)
+{
+	char known[STAGING_NAME];
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(staging_name(&rows[i].id, known), name) == 0)
+			return true;
+	return false;
+}
+
+void staging_sweep(struct staging *s, const struct pack_row *rows, size_t n)
+{
+	const int fd = dup(s->v->packs_fd);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (!d) {
+		if (fd >= 0)
+			(void)close(fd);
+		return;
+	}
+	rewinddir(d);
+	while ((e = readdir(d)) != NULL) {
+		struct pluri_id id;
+		char hex[2 * PLURI_ID_BYTES + 1];
+
+		if (strlen(e->d_name) != STAGING_NAME - 1 ||
+			strcmp(e->d_name + 2 * PLURI_ID_BYTES, ".pack") != 0)
+			continue;
+		memcpy(hex, e->d_name, sizeof(hex) - 1);
+		hex[sizeof(hex) - 1] = 0;
+		if (text_unhex(hex, id.b, sizeof(id.b)) < 0 ||
+			sweep_known(rows, n, e->d_name))
+			continue;
+		/* Never committed: no name can lead here. */
+		(void)unlinkat(s->v->packs_fd, e->d_name, 0);
+	}
+	(void)closedir(d);
+}

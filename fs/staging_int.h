@@ -1,0 +1,85 @@
+/*
+ * fs/staging_int.h - the inside of fs/staging.h.
+ *
+ *   slot:    no pack | one pack that takes chunks
+ *   closing: packs taken out of their slots, until they are recorded as CLOSED;
+ *            one that failed (disk full, placement impossible) is tried again
+ */
+#ifndef PLURI_FS_STAGING_INT_H
+#define PLURI_FS_STAGING_INT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/work.h"
+#include "fs/staging.h"
+
+#define STAGING_USED 4096u /* a power of two */
+#define STAGING_NAME (2 * PLURI_ID_BYTES + sizeof(".pack"))
+
+struct staging_pack {
+	struct pack_row row;
+	int fd;
+	struct pack_writer *writer;
+	_Atomic bool unsynced; /* written since the last sync */
+	uint64_t opened_ms;
+	uint64_t ticket; /* of its closing */
+	bool failed;	 /* its last closing; why is in err */
+	struct pluri_err err;
+	struct staging_pack *next_file;	   /* in files */
+	struct staging_pack *next_closing; /* in closing */
+};
+
+struct staging_slot {
+	pthread_mutex_t lock; /* serialises appends; guards pack */
+	struct staging_pack *pack;
+};
+
+struct staging {
+	struct volume *v;
+	pthread_mutex_t lock; /* guards all below, not the slots */
+	pthread_cond_t wake;  /* the timer */
+	bool stop;
+	bool dir_unsynced; /* files were made since the last sync */
+	int sync_failed;   /* -errno, for ever: what was lost is unknown */
+	struct staging_pack *files; /* with a writer's descriptor */
+	struct staging_pack *closing;
+	uint64_t tickets;
+	_Atomic uint64_t last; /* pack number */
+	pthread_mutex_t used_lock; /* guards used; a sync holds lock long */
+	struct {
+		uint64_t key, ms;
+	} used[STAGING_USED]; /* when packs were read, roughly */
+	pthread_mutex_t close_lock; /* one closing step at a time */
+	pthread_t timer;
+	struct staging_slot slot[PLURI_POLICIES_MAX];
+};
+
+const char *staging_name(const struct pluri_id *id, char to[STAGING_NAME]);
+
+/* Take the slot's pack out, if it has chunks (and is older than age_ms). With
+ * the slot's lock held. */
+void staging_detach(struct staging *s, struct staging_slot *slot,
+	uint64_t age_ms);
+
+/* Close what is in `closing`; a failure stays there with its story. */
+void staging_close_pending(struct staging *s);
+
+/* Forget a pack's descriptor; with s->lock held. */
+void staging_unlist(struct staging *s, struct staging_pack *p);
+
+/* At open: finish what a crash left. */
+int staging_recover(struct staging *s, struct pluri_err *err);
+
+/* Record a finished pack as CLOSED with its placement. */
+int staging_record(struct staging *s, const struct pack_row *row,
+	const struct pack_seal *seal, struct shard_row *ret_shards,
+	unsigned *ret_n, struct pluri_err *err);
+
+/* At open: remove files of no row. rows: all that are local or open. */
+void staging_sweep(struct staging *s, const struct pack_row *rows, size_t n);
+
+/* Roughly when a pack was last read, monotonic ms; 0: not in this life. */
+uint64_t staging_used(struct staging *s, const struct pluri_id *id);
+
+#endif

@@ -1,0 +1,371 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+#include "fs/balance.h"
+#include "fs/cache.h"
+#include "fs/claim.h"
+#include "fs/commit.h"
+#include "fs/node.h"
+#include "fs/read.h"
+#include "fs/roster.h"
+#include "fs/secret.h"
+#include "fs/staging.h"
+#include "fs/sync.h"
+#include "fs/upload.h"
+#include "fs/watch.h"
+#include "fs/write.h"
+
+#define VOLUME_LEAVING "leaving"
+#define VOLUME_LEAVE_MS 20000u
+
+/* --- the state directory and its lock ------------------------------------------- */
+
+static int volume_lock_pid(int fd)
+{
+	char text[16] = {0};
+	uint64_t pid = 0;
+
+	if (pread(fd, text, sizeof(text) - 1, 0) <= 0)
+		return 0;
+	text[strcspn(text, " \n")] = 0;
+	return text_uint(text, INT32_MAX, &pid, NULL) < 0 ? 0 : (int)pid;
+}
+
+int volume_locked(const struct config *c, int *ret_pid)
+{
+	char path[CONFIG_PATH_MAX + sizeof(VOLUME_LOCK) + 1];
+	int locked;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/" VOLUME_LOCK, c->state);
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+	locked = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	*ret_pid = locked ? volume_lock_pid(fd) : 0;
+	(void)close(fd);
+	return locked;
+}
+
+static int volume_state(struct volume *v, struct pluri_err *err)
+{
+	const char *state = v->config->state;
+	struct stat st;
+
+	v->state_fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (v->state_fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+		return pluri_fail(err, ENOENT,
+			"volume %s: there is no state "
+			"in %s: make the volume with `pluri create %s`, or "
+			"correct `state` in %s",
+			v->config->name, state, v->config->file,
+			v->config->file);
+	if (v->state_fd < 0)
+		return pluri_fail(err, errno, "state directory %s: %s", state,
+			strerror(errno));
+	if (fstatat(v->state_fd, VOLUME_DB, &st, 0) < 0)
+		return pluri_fail(err, errno,
+			"volume %s: no database in %s "
+			"(%s): make the volume with `pluri create %s`",
+			v->config->name, state, strerror(errno),
+			v->config->file);
+	if (faccessat(v->state_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
+		return pluri_fail(err, EACCES, "state directory %s: %s", state,
+			strerror(errno));
+	return 0;
+}
+
+/* One that is leaving gets some time; anyone else has it. */
+static int volume_flock(struct volume *v)
+{
+	const uint64_t until = clock_mono_ms(clock_system()) + VOLUME_LEAVE_MS;
+	const struct timespec tick = {.tv_nsec = 50000000};
+
+	while (flock(v->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		char text[32] = {0};
+
+		if (pread(v->lock_fd, text, sizeof(text) - 1, 0) < 0 ||
+			!strstr(text, VOLUME_LEAVING) ||
+			clock_mono_ms(clock_system()) > until)
+			return -EBUSY;
+		(void)nanosleep(&tick, NULL);
+	}
+	return 0;
+}
+
+void volume_leave(struct volume *v)
+{
+	char text[32];
+	const int n = snprintf(
+		text, sizeof(text), "%d " VOLUME_LEAVING "\n", (int)getpid());
+
+	if (pwrite(v->lock_fd, text, (size_t)n, 0) != n)
+		log_line(LOG_DEBUG, "lock file: %s", strerror(errno));
+}
+
+static int volume_take_lock(struct volume *v, struct pluri_err *err)
+{
+	char pid[16];
+	int n;
+
+	v->lock_fd = openat(v->state_fd, VOLUME_LOCK,
+		O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (v->lock_fd < 0)
+		return pluri_fail(err, errno, "%s/" VOLUME_LOCK ": %s",
+			v->config->state, strerror(errno));
+	if (volume_flock(v) < 0)
+		return pluri_fail(err, EBUSY,
+			"volume %s is in use by process "
+			"%d on this machine",
+			v->config->name, volume_lock_pid(v->lock_fd));
+	n = snprintf(pid, sizeof(pid), "%d\n", (int)getpid());
+	if (ftruncate(v->lock_fd, 0) < 0 ||
+		pwrite(v->lock_fd, pid, (size_t)n, 0) != n)
+		return pluri_fail(err, errno ? errno : ENOSPC,
+			"%s/" VOLUME_LOCK ": %s", v->config->state,
+			strerror(errno));
+	return 0;
+}
+
+static int volume_packs_dir(struct volume *v, struct pluri_err *err)
+{
+	if (mkdirat(v->state_fd, VOLUME_PACKS, 0700) < 0 && errno != EEXIST)
+		return pluri_fail(err, errno, "%s/" VOLUME_PACKS ": %s",
+			v->config->state, strerror(errno));
+	v->packs_fd = openat(v->state_fd, VOLUME_PACKS,
+		O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (v->packs_fd < 0)
+		return pluri_fail(err, errno, "%s/" VOLUME_PACKS ": %s",
+			v->config->state, strerror(errno));
+	return 0;
+}
+
+/* --- database and key -------------------------------------------------------------- */
+
+static int volume_keys(struct volume *v, struct pluri_err *err)
+{
+	uint8_t master[PLURI_KEY_BYTES];
+	uint8_t check[32];
+	int r = secret_key(v->config->key, master, err);
+
+	if (r >= 0)
+		r = keys_new(master, &v->info.id, &v->keys, err);
+	secret_wipe(master, sizeof(master));
+	if (r < 0)
+		return r;
+	keys_check(v->keys, check);
+	if (memcmp(check, v->info.key_check, sizeof(check)) != 0)
+		return pluri_fail(err, EACCES,
+			"the key %s is not the key of "
+			"volume %s",
+			v->config->key, v->info.name);
+	return 0;
+}
+
+static int volume_database(struct volume *v, struct pluri_err *err)
+{
+	char path[CONFIG_PATH_MAX + sizeof(VOLUME_DB) + 1];
+	int r;
+
+	(void)snprintf(path, sizeof(path), "%s/" VOLUME_DB, v->config->state);
+	r = meta_open(path, &v->meta, &v->info, err);
+	return r < 0 ? r : volume_keys(v, err);
+}
+
+static int volume_fleet(struct volume *v, struct pluri_err *err)
+{
+	const struct fleet_options o = {
+		.clock = v->clock, .timeout_ms = v->config->timeout_ms};
+
+	return fleet_new(&o, &v->fleet, err);
+}
+
+static int volume_nodes(struct volume *v, struct pluri_err *err)
+{
+	int r = nodes_new(v, &v->nodes, err);
+
+	return r < 0 ? r : nodes_reap(v->nodes, err);
+}
+
+static int volume_steps(struct volume *v, struct pluri_err *err)
+{
+	int r = volume_state(v, err);
+
+	if (r >= 0)
+		r = volume_take_lock(v, err);
+	if (r >= 0)
+		r = volume_packs_dir(v, err);
+	if (r >= 0)
+		r = volume_database(v, err);
+	if (r >= 0)
+		r = volume_fleet(v, err);
+	if (r >= 0)
+		r = roster_open(v, &v->roster, err);
+	if (r >= 0)
+		r = cache_new(v->config->memory, &v->cache, err);
+	if (r >= 0)
+		r = volume_nodes(v, err);
+	if (r >= 0)
+		r = staging_open(v, &v->staging, err);
+	if (r >= 0)
+		r = commit_new(v, &v->commit, err);
+	if (r >= 0)
+		r = upload_new(v, &v->upload, err);
+	if (r >= 0)
+		r = staging_run(v->staging, err);
+	if (r >= 0)
+		r = reader_new(v, &v->reader, err);
+	if (r >= 0)
+		r = writer_new(v, &v->writer, err);
+	if (r >= 0)
+		r = sync_new(v, &v->sync, err);
+	if (r >= 0)
+		r = watch_new(v, &v->watch, err);
+	if (r >= 0)
+		r = balance_new(v, &v->balance, err);
+	if (r >= 0)
+		r = balance_resume(v->balance, err);
+	return r;
+}
+
+int volume_open(
+	struct config *config, struct volume **ret, struct pluri_err *err)
+{
+	struct volume *v = calloc(1, sizeof(*v));
+	int r;
+
+	if (!v)
+		return pluri_fail(err, ENOMEM, "volume: no memory");
+	v->config = config;
+	v->clock = clock_system();
+	v->state_fd = -1;
+	v->packs_fd = -1;
+	v->lock_fd = -1;
+	v->opened_ms = clock_mono_ms(v->clock);
+	r = volume_steps(v, err);
+	if (r < 0) {
+		v->config = NULL; /* the caller's again */
+		volume_free(v);
+		return r;
+	}
+	*ret = v;
+	return 0;
+}
+
+int volume_close(struct volume *v, struct pluri_err *err)
+{
+	int r;
+
+	sync_free(pluri_steal(v->sync));
+	balance_free(pluri_steal(v->balance));
+	watch_free(pluri_steal(v->watch));
+	reader_free(pluri_steal(v->reader));
+	r = write_flush_all(v, err);
+	writer_free(pluri_steal(v->writer));
+	if (r >= 0)
+		r = staging_close(v->staging, err);
+	staging_halt(v->staging);
+	upload_free(pluri_steal(v->upload));
+	if (r >= 0)
+		r = commit_now(v->commit, true, err);
+	commit_free(pluri_steal(v->commit));
+	staging_free(pluri_steal(v->staging));
+	if (r >= 0)
+		r = meta_close(v->meta, err);
+	return r;
+}
+
+void volume_free(struct volume *v)
+{
+	if (!v)
+		return;
+	sync_free(v->sync);
+	balance_free(v->balance);
+	watch_free(v->watch);
+	reader_free(v->reader);
+	writer_free(v->writer);
+	staging_halt(v->staging);
+	upload_free(v->upload);
+	commit_free(v->commit);
+	staging_free(v->staging);
+	nodes_free(v->nodes);
+	cache_free(v->cache);
+	fleet_free(v->fleet);
+	roster_free(v->roster);
+	meta_free(v->meta);
+	keys_free(v->keys);
+	if (v->packs_fd >= 0)
+		(void)close(v->packs_fd);
+	if (v->state_fd >= 0)
+		(void)close(v->state_fd);
+	if (v->lock_fd >= 0)
+		(void)close(v->lock_fd); /* the lock goes last */
+	config_free(v->config);
+	free(v);
+}
+
+/* --- descriptors ----------------------------------------------------------------------- */
+
+static int volume_greet_mark(
+	struct volume *v, uint32_t store, int r, struct pluri_err *err)
+{
+	switch (r) {
+	case 1:
+		fleet_mark(v->fleet, store, FLEET_OK, NULL);
+		return 0;
+	case 0:
+		r = pluri_fail(err, ENODEV,
+			"there is no volume descriptor: "
+			"was the bucket or directory emptied or replaced?");
+		fleet_mark(v->fleet, store, FLEET_MISSING,
+			"there is no volume descriptor: was the bucket or "
+			"directory emptied or replaced?");
+		return r;
+	case -EEXIST:
+		fleet_mark(v->fleet, store, FLEET_FOREIGN,
+			"another volume's descriptor lies there");
+		return r;
+	default:
+		return r; /* the fleet knows the class */
+	}
+}
+
+int volume_greet(struct volume *v, uint32_t store, struct pluri_err *err)
+{
+	struct store_row row;
+	struct claim at = {.fleet = v->fleet, .store = store};
+	struct pluri_err why = {0};
+	int r = roster_store(v->roster, store, &row);
+
+	if (r < 0)
+		return pluri_fail(
+			err, ENOENT, "store %u is not registered", store);
+	at.name = row.name;
+	at.deadline_ms = clock_mono_ms(clock_system()) + v->config->timeout_ms;
+	r = volume_greet_mark(
+		v, store, claim_look(&at, v->keys, NULL, &why), &why);
+	if (r < 0 && err)
+		*err = why;
+	return r;
+}
+
+int volume_claim(struct volume *v, uint32_t store, struct pluri_err *err)
+{
+	struct store_row row;
+	struct claim at = {.fleet = v->fleet, .store = store};
+	bool made = false;
+
+	if (roster_store(v->roster, store, &row) < 0)
+		return pluri_fail(
+			err, ENOENT, "store %u is not registered", store);
+	at.name = row.name;
+	at.deadline_ms = clock_mono_ms(clock_system()) +
+			 2 * (uint64_t)v->config->timeout_ms;
+	return claim_make(&at, v->keys, v->info.name, v->clock, &made, err);
+}

@@ -1,0 +1,363 @@
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/work.h"
+#include "fs/commit.h"
+#include "fs/flush.h"
+#include "fs/node_int.h"
+#include "fs/roster.h"
+#include "fs/staging.h"
+#include "fs/upload.h"
+#include "fs/write.h"
+
+#define WRITE_THREADS 2u
+#define WRITE_FLUSH_BYTES (8u << 20) /* of one node: flush begins */
+#define WRITE_AGE_MS 3000u /* of its oldest byte */
+#define WRITE_TICK_MS 500u
+#define WRITE_SCAN 64u
+
+struct writer {
+	struct volume *v;
+	pthread_mutex_t lock; /* guards all below */
+	pthread_cond_t room; /* dirty fell, or a flush failed */
+	pthread_cond_t wake; /* the timer */
+	uint64_t dirty, max;
+	bool hungry; /* somebody waits for room */
+	bool stop;
+	int stuck; /* -errno of the last flush; 0: it went well */
+	struct pluri_err why;
+	struct work *pool;
+	pthread_t timer;
+};
+
+/* --- accounting --------------------------------------------------------------- */
+
+static void writer_give(struct writer *w, uint64_t bytes)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	w->dirty -= bytes < w->dirty ? bytes : w->dirty;
+	(void)pthread_cond_broadcast(&w->room);
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+void writer_forgive(struct volume *v, uint64_t bytes)
+{
+	if (v->writer)
+		writer_give(v->writer, bytes);
+}
+
+/* Wait until len more dirty bytes are within the bound. */
+static int writer_take(struct writer *w, uint64_t len, struct pluri_err *err)
+{
+	int r = 0;
+
+	(void)pthread_mutex_lock(&w->lock);
+	while (w->dirty > 0 && w->dirty + len > w->max && r == 0) {
+		w->hungry = true;
+		(void)pthread_cond_signal(&w->wake);
+		(void)pthread_cond_wait(&w->room, &w->lock);
+		if (w->stuck < 0 && w->dirty + len > w->max) {
+			r = w->stuck;
+			if (err)
+				*err = w->why;
+		}
+	}
+	if (r == 0)
+		w->dirty += len;
+	(void)pthread_mutex_unlock(&w->lock);
+	return r;
+}
+
+uint64_t write_dirty_bytes(struct volume *v)
+{
+	struct writer *w = v->writer;
+	uint64_t dirty;
+
+	if (!w)
+		return 0;
+	(void)pthread_mutex_lock(&w->lock);
+	dirty = w->dirty;
+	(void)pthread_mutex_unlock(&w->lock);
+	return dirty;
+}
+
+/* --- flushing ------------------------------------------------------------------- */
+
+static int write_flush_node(
+	struct volume *v, struct node *n, bool whole, struct pluri_err *err)
+{
+	struct writer *w = v->writer;
+	struct pluri_err why = {0};
+	uint64_t done = 0;
+	const int r = flush_node(v, n, whole, &done, &why);
+
+	(void)pthread_mutex_lock(&w->lock);
+	w->dirty -= done < w->dirty ? done : w->dirty;
+	w->stuck = r;
+	if (r < 0) {
+		w->why = why;
+		if (err)
+			*err = why;
+	}
+	(void)pthread_cond_broadcast(&w->room);
+	(void)pthread_mutex_unlock(&w->lock);
+	return r;
+}
+
+struct write_task {
+	struct work_item item;
+	struct volume *v;
+	struct node *n; /* pinned */
+	bool whole;
+};
+
+static void write_task_run(struct work_item *item)
+{
+	struct write_task *t = work_of(item, struct write_task, item);
+	struct pluri_err err = {0};
+	int r;
+
+	(void)pthread_mutex_lock(&t->n->lock);
+	t->n->queued = false;
+	(void)pthread_mutex_unlock(&t->n->lock);
+	r = write_flush_node(t->v, t->n, t->whole, &err);
+	if (r < 0)
+		log_line(LOG_WARN, "inode %llu cannot be flushed yet: %s",
+			(unsigned long long)t->n->ino, err.text);
+	node_unpin(t->v->nodes, t->n);
+	free(t);
+}
+
+/* Takes over the caller's pin; with node->lock held. */
+static bool write_queue(struct volume *v, struct node *n, bool whole)
+{
+	struct write_task *t;
+
+	if (n->queued)
+		return false;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return false; /* the timer will come by again */
+	t->v = v;
+	t->n = n;
+	t->whole = whole;
+	t->item.run = write_task_run;
+	n->queued = true;
+	work_submit(v->writer->pool, &t->item);
+	return true;
+}
+
+static void write_queue_pinned(struct volume *v, struct node *n, bool whole)
+{
+	bool taken;
+
+	(void)pthread_mutex_lock(&n->lock);
+	taken = write_queue(v, n, whole);
+	(void)pthread_mutex_unlock(&n->lock);
+	if (!taken)
+		node_unpin(v->nodes, n);
+}
+
+static void writer_tick(struct writer *w, bool hungry)
+{
+	const uint64_t now = clock_mono_ms(w->v->clock);
+	struct node *node[WRITE_SCAN];
+	const unsigned n = nodes_dirty(w->v->nodes,
+		hungry ? now : now - WRITE_AGE_MS, node, WRITE_SCAN);
+
+	for (unsigned i = 0; i < n; i++)
+		write_queue_pinned(w->v, node[i], true);
+}
+
+static void *writer_main(void *arg)
+{
+	struct writer *w = arg;
+
+	(void)pthread_mutex_lock(&w->lock);
+	while (!w->stop) {
+		bool hungry;
+
+		if (!w->hungry)
+			(void)clock_wait(&w->wake, &w->lock,
+				clock_mono_ms(clock_system()) + WRITE_TICK_MS);
+		hungry = w->hungry;
+		w->hungry = false;
+		if (w->stop)
+			break;
+		(void)pthread_mutex_unlock(&w->lock);
+		writer_tick(w, hungry);
+		(void)pthread_mutex_lock(&w->lock);
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+int write_flush(struct volume *v, struct node *n, struct pluri_err *err)
+{
+	return write_flush_node(v, n, true, err);
+}
+
+int write_flush_all(struct volume *v, struct pluri_err *err)
+{
+	const uint64_t start = clock_mono_ms(v->clock);
+	struct node *node[WRITE_SCAN];
+	unsigned n;
+	int r = 0;
+
+	do {
+		n = nodes_dirty(v->nodes, start, node, WRITE_SCAN);
+		for (unsigned i = 0; i < n; i++) {
+			if (r >= 0)
+				r = write_flush_node(v, node[i], true, err);
+			node_unpin(v->nodes, node[i]);
+		}
+	} while (n > 0 && r >= 0);
+	return r;
+}
+
+/* --- the way in ------------------------------------------------------------------- */
+
+void write_mark(struct volume *v, struct node *n)
+{
+	n->attr_dirty = true;
+	if (atomic_load(&n->dirty_since_ms) == 0)
+		atomic_store(&n->dirty_since_ms, clock_mono_ms(v->clock));
+}
+
+void write_touch(struct volume *v, struct node *n)
+{
+	n->mtime_ns = clock_real_ns(v->clock);
+	n->ctime_ns = n->mtime_ns;
+	write_mark(v, n);
+}
+
+/* With node->lock held. *ret_new: bytes that are dirty and were not. */
+static int write_lay(struct volume *v, struct node *n, uint64_t off,
+	struct pluri_span data, uint64_t *ret_new, struct pluri_err *err)
+{
+	const uint64_t before = n->dirty.bytes;
+	int r = node_know(v, n, err);
+
+	*ret_new = 0;
+	if (r < 0)
+		return r;
+	if (off == UINT64_MAX)
+		off = n->size;
+	if (data.len > NODE_SIZE_MAX || off > NODE_SIZE_MAX - data.len)
+		return pluri_fail(err, EFBIG, "beyond the largest file");
+	r = dirty_write(&n->dirty, off, data.data, data.len, true);
+	*ret_new = n->dirty.bytes - before;
+	if (r < 0)
+		return pluri_fail(err, -r, "no memory for dirty bytes");
+	if (off + data.len > n->size)
+		n->size = off + data.len;
+	write_touch(v, n);
+	return 0;
+}
+
+int write_bytes(struct volume *v, struct node *n, uint64_t off,
+	const void *data, size_t len, struct pluri_err *err)
+{
+	struct pluri_span span = {data, len};
+	struct node *pin = NULL;
+	uint64_t fresh = 0;
+	int r = commit_broken(v->commit, err);
+
+	if (r < 0 || len == 0)
+		return r;
+	r = writer_take(v->writer, len, err);
+	if (r < 0)
+		return r;
+	(void)pthread_mutex_lock(&n->lock);
+	r = write_lay(v, n, off, span, &fresh, err);
+	if (n->dirty.bytes >= WRITE_FLUSH_BYTES && !n->queued) {
+		pin = node_peek(v->nodes, n->ino);
+		if (pin && write_queue(v, pin, false))
+			pin = NULL;
+	}
+	(void)pthread_mutex_unlock(&n->lock);
+	node_unpin(v->nodes, pin);
+	writer_give(v->writer, len - fresh);
+	return r;
+}
+
+/* --- fsync ---------------------------------------------------------------------------- */
+
+/* At quorum in the clouds, too, when the node's policy says so. */
+static int write_sync_cloud(struct volume *v, struct node *n,
+	int (*stop)(void *arg), void *arg, struct pluri_err *err)
+{
+	struct roster_policy pol;
+	int r;
+
+	if (roster_policy(v->roster, n->policy, &pol) < 0 ||
+		pol.text.durability != DURABILITY_CLOUD)
+		return 0;
+	r = staging_close(v->staging, err);
+	if (r < 0)
+		return r;
+	return upload_wait(v->upload, staging_last(v->staging), false,
+		UINT64_MAX, stop, arg, err);
+}
+
+int write_sync(struct volume *v, struct node *n, int (*stop)(void *arg),
+	void *arg, struct pluri_err *err)
+{
+	int r = write_flush(v, n, err);
+
+	if (r >= 0)
+		r = commit_now(v->commit, true, err);
+	if (r >= 0)
+		r = write_sync_cloud(v, n, stop, arg, err);
+	return r;
+}
+
+/* --- life ------------------------------------------------------------------------------- */
+
+int writer_new(struct volume *v, struct writer **ret, struct pluri_err *err)
+{
+	struct writer *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return pluri_fail(err, ENOMEM, "writer: no memory");
+	w->v = v;
+	w->max = v->config->dirty;
+	(void)pthread_mutex_init(&w->lock, NULL);
+	(void)pthread_cond_init(&w->room, NULL);
+	clock_cond_init(&w->wake);
+	r = work_new(WRITE_THREADS, "flush", &w->pool, err);
+	if (r >= 0) {
+		r = -pthread_create(&w->timer, NULL, writer_main, w);
+		if (r < 0)
+			(void)pluri_fail(err, -r,
+				"writer: cannot start a "
+				"thread: %s",
+				strerror(-r));
+	}
+	if (r < 0) {
+		w->timer = 0;
+		writer_free(w);
+		return r;
+	}
+	*ret = w;
+	return 0;
+}
+
+void writer_free(struct writer *w)
+{
+	if (!w)
+		return;
+	(void)pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	(void)pthread_cond_signal(&w->wake);
+	(void)pthread_mutex_unlock(&w->lock);
+	if (w->timer)
+		(void)pthread_join(w->timer, NULL);
+	work_free(w->pool);
+	(void)pthread_cond_destroy(&w->wake);
+	(void)pthread_cond_destroy(&w->room);
+	(void)pthread_mutex_destroy(&w->lock);
+	free(w);
+}

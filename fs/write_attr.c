@@ -1,0 +1,133 @@
+#include <errno.h>
+
+#include "fs/commit.h"
+#include "fs/node_int.h"
+#include "fs/write.h"
+#include "meta/extent.h"
+
+/* Forget dirty bytes of a range; with node->lock held, nothing in flight. */
+static int write_drop(struct volume *v, struct node *n, uint64_t off,
+	uint64_t len, struct pluri_err *err)
+{
+	const uint64_t before = n->dirty.bytes;
+	const int r = dirty_punch(&n->dirty, off, len);
+
+	writer_forgive(v, before - n->dirty.bytes);
+	return r < 0 ? pluri_fail(err, -r, "no memory to cut dirty bytes") : 0;
+}
+
+static int write_punch_rows(struct meta_tx *tx, uint64_t ino, uint64_t off,
+	uint64_t len, struct pluri_err *err)
+{
+	bool more = true;
+	int r = 0;
+
+	/* One bracket, so that a crash never shows a file cut half-way. */
+	while (more && r >= 0)
+		r = extent_punch(tx, ino, off, len, UINT32_MAX, &more, err);
+	return r;
+}
+
+static int write_set_rows(struct volume *v, struct node *n, unsigned mask,
+	struct tree_attr *a, struct pluri_err *err)
+{
+	const uint64_t size = a->size;
+	struct tree_attr old = {0};
+	struct meta_tx *tx = NULL;
+	int r = meta_begin(v->meta, &tx, err);
+
+	if (r < 0)
+		return r;
+	r = tree_get(tx, n->ino, &old, err);
+	if (r >= 0 && (mask & TREE_SET_SIZE)) {
+		r = write_punch_rows(tx, n->ino, size, UINT64_MAX - size, err);
+		/* Growing is recorded with the bytes that are still dirty. */
+		a->size = size < old.size ? size : old.size;
+	}
+	a->ino = n->ino;
+	if (r >= 0)
+		r = tree_set(tx, mask, a, err);
+	return meta_end(tx, r, err);
+}
+
+/* With node->lock held and nothing in flight. */
+static int write_set(struct volume *v, struct node *n, unsigned mask,
+	int64_t now, struct tree_attr *a, struct pluri_err *err)
+{
+	const uint64_t size = a->size;
+	int r = node_know(v, n, err);
+
+	if (r >= 0 && (mask & TREE_SET_SIZE)) {
+		if (size > NODE_SIZE_MAX)
+			return pluri_fail(
+				err, EFBIG, "beyond the largest file");
+		if (size < n->size)
+			r = write_drop(v, n, size, UINT64_MAX - size, err);
+		if (!(mask & TREE_SET_MTIME)) {
+			a->mtime_ns = now;
+			mask |= TREE_SET_MTIME;
+		}
+	}
+	if (!(mask & TREE_SET_CTIME)) {
+		a->ctime_ns = now;
+		mask |= TREE_SET_CTIME;
+	}
+	if (r >= 0)
+		r = write_set_rows(v, n, mask, a, err);
+	if (r < 0)
+		return r;
+	n->ctime_ns = a->ctime_ns;
+	if (mask & TREE_SET_MTIME)
+		n->mtime_ns = a->mtime_ns;
+	if (mask & TREE_SET_POLICY)
+		n->policy = a->policy;
+	if ((mask & TREE_SET_SIZE) && size != n->size) {
+		n->size = size;
+		if (size != a->size)
+			write_mark(v, n);
+	}
+	return 0;
+}
+
+int write_setattr(struct volume *v, struct node *n, unsigned mask, int64_t now,
+	struct tree_attr *a, struct pluri_err *err)
+{
+	int r = commit_broken(v->commit, err);
+
+	if (r < 0)
+		return r;
+	(void)pthread_mutex_lock(&n->lock);
+	while (n->flushing && (mask & TREE_SET_SIZE))
+		(void)pthread_cond_wait(&n->idle, &n->lock);
+	r = write_set(v, n, mask, now, a, err);
+	(void)pthread_mutex_unlock(&n->lock);
+	if (r >= 0)
+		node_overlay(v, a);
+	return r;
+}
+
+int write_punch(struct volume *v, struct node *n, uint64_t off, uint64_t len,
+	struct pluri_err *err)
+{
+	struct meta_tx *tx = NULL;
+	int r = commit_broken(v->commit, err);
+
+	if (r < 0)
+		return r;
+	(void)pthread_mutex_lock(&n->lock);
+	while (n->flushing)
+		(void)pthread_cond_wait(&n->idle, &n->lock);
+	r = node_know(v, n, err);
+	if (r >= 0)
+		r = write_drop(v, n, off, len, err);
+	if (r >= 0)
+		r = meta_begin(v->meta, &tx, err);
+	if (r >= 0) {
+		r = write_punch_rows(tx, n->ino, off, len, err);
+		r = meta_end(tx, r, err);
+	}
+	if (r >= 0)
+		write_touch(v, n);
+	(void)pthread_mutex_unlock(&n->lock);
+	return r;
+}
