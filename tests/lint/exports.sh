@@ -1,6 +1,6 @@
 #!/bin/sh
 # exports.sh ROOT BUILDDIR - foo.c and foo_bar.c export only foo_*, or the
-# families of the structs that the header of that name declares; a plugin
+# families of the types that the header of that name declares; a plugin
 # exports its one entry.
 set -eu
 root=$1
@@ -9,12 +9,15 @@ cd "$root"
 list=$(mktemp)
 trap 'rm -f "$list"' EXIT
 
-# Lines "SOURCE SYMBOL", from .../room/library.p/[sub_]foo.c.o.
+# Lines "SOURCE SYMBOL", from room/library.p/foo.c.o, or from
+# pluri.p/room_foo.c.o of the program, which is built in the root.
 find "$build/base" "$build/chunker" "$build/backends" "$build/meta" \
-	"$build/fs" "$build/tools" -name '*.c.o' | sort |
+	"$build/fs" "$build/tools" "$build/pluri.p" -name '*.c.o' | sort |
 while read -r object; do
 	room=$(dirname "$(dirname "${object#"$build"/}")")
-	source=$room/$(basename "$object" .o)
+	source=$(basename "$object" .o)
+	[ "$room" != . ] || source=${source%%_*}/${source#*_}
+	[ "$room" = . ] || source=$room/$source
 	# objects of files that are gone linger in a build directory
 	[ -f "$source" ] || continue
 	nm -g --defined-only "$object" |
@@ -22,11 +25,11 @@ while read -r object; do
 done >"$list"
 
 awk '
-# The structs that a header declares are families of its functions.
+# The structs and enums that a header declares are families of its functions.
 function learn(header, stem,   line, word)
 {
 	while ((getline line < header) > 0)
-		if (match(line, /^struct [a-z0-9_]+/)) {
+		if (match(line, /^(struct|enum) [a-z0-9_]+/)) {
 			split(substr(line, RSTART, RLENGTH), word, " ")
 			family[stem, word[2]] = 1
 		}
