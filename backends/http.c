@@ -51,7 +51,7 @@ void http_free(struct http *h)
 	free(h);
 }
 
-/* --- a request -------------------------------------------------------------- */
+/* --- a request ----------------------------------------------------------- */
 
 static size_t body_read(char *to, size_t size, size_t n, void *arg)
 {
@@ -160,7 +160,7 @@ static CURLcode drive(
 	return r;
 }
 
-/* --- the verdict -------------------------------------------------------------- */
+/* --- the verdict --------------------------------------------------------- */
 
 /* scheme://host:port, for stories: neither user names nor paths. */
 static const char *origin(const char *url, char to[ORIGIN_MAX])
@@ -221,8 +221,11 @@ static int verdict(struct exchange *x, CURLcode c,
 			"%s %s: no complete answer by the deadline", q->method,
 			at);
 	if (c != CURLE_OK && !x->sink.done)
-		return pluri_fail(
-			err, code_of(c), "%s %s: %s", q->method, at, why);
+		return pluri_fail(err, code_of(c), "%s %s: %s%s", q->method, at,
+			why,
+			c == CURLE_PEER_FAILED_VERIFICATION
+				? "; a private authority goes into ca_file"
+				: "");
 	if (x->sink.a->status < 200)
 		return pluri_fail(err, EBADMSG,
 			"%s %s: answer without a status", q->method, at);
@@ -292,7 +295,7 @@ int http_run(struct http *h, struct pluri_call *call,
 	return 0;
 }
 
-/* --- answers -------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------- */
 
 void http_answer_free(struct http_answer *a)
 {

@@ -59,8 +59,8 @@ static int judge_part(const struct http_answer *a, uint64_t off,
 	if (r.from != off || r.to - r.from + 1 != got->len ||
 		(got->len < got->cap && r.to + 1 != r.size))
 		return pluri_fail(err, EBADMSG,
-			"get: asked for %zu bytes from %llu, told bytes %llu to "
-			"%llu of %llu, got %zu",
+			"get: asked for %zu bytes from %llu, told bytes "
+			"%llu to %llu of %llu, got %zu",
 			got->cap, (unsigned long long)off,
 			(unsigned long long)r.from, (unsigned long long)r.to,
 			(unsigned long long)r.size, got->len);
@@ -134,8 +134,8 @@ static int judge_unsatisfied(struct send *s, struct pluri_call *call,
 }
 
 int fetch_range(struct send *s, struct pluri_call *call, const char *name,
-	uint64_t off, struct pluri_room *into, uint64_t *ret_size,
-	bool *ret_whole, struct pluri_err *err)
+	uint64_t off, struct pluri_room *into, struct fetched *ret,
+	struct pluri_err *err)
 {
 	char range[64];
 	const struct send_request q = {.what = "get",
@@ -146,6 +146,7 @@ int fetch_range(struct send *s, struct pluri_call *call, const char *name,
 		.skip = off};
 	struct http_answer a;
 	struct reply reply;
+	uint64_t size = UINT64_MAX;
 	int r;
 
 	if (off > INT64_MAX || into->cap > INT64_MAX - off)
@@ -157,17 +158,18 @@ int fetch_range(struct send *s, struct pluri_call *call, const char *name,
 	if (r < 0)
 		return r;
 	if (a.status == 206)
-		r = judge_part(&a, off, into, ret_size, err);
+		r = judge_part(&a, off, into, &size, err);
 	else if (a.status == 200)
-		r = judge_whole(&a, off, into, ret_size, err);
+		r = judge_whole(&a, off, into, &size, err);
 	else if (a.status == 416)
-		r = judge_unsatisfied(s, call, &a, name, off, ret_size, err);
+		r = judge_unsatisfied(s, call, &a, name, off, &size, err);
 	else if (a.status <= 299)
 		r = pluri_fail(err, EBADMSG, "get: odd status %u", a.status);
 	else
 		r = send_fail(s, &q, a.status, &reply, err);
-	if (r == 0 && a.status == 200 && (off > 0 || *ret_size > into->cap))
-		*ret_whole = true;
+	if (r == 0)
+		*ret = (struct fetched){
+			size, a.status == 200 && (off > 0 || size > into->cap)};
 	http_answer_free(&a);
 	return r;
 }
@@ -178,13 +180,12 @@ int fetch_size(struct send *s, struct pluri_call *call, const char *name,
 {
 	uint8_t byte;
 	struct pluri_room room = {.data = &byte, .cap = 1};
-	uint64_t size = UINT64_MAX;
-	bool whole;
-	int r = fetch_range(s, call, name, 0, &room, &size, &whole, err);
+	struct fetched got = {.size = UINT64_MAX};
+	int r = fetch_range(s, call, name, 0, &room, &got, err);
 
-	if (r == 0 && size == UINT64_MAX)
-		r = fetch_size_told(s, call, name, &size, err);
+	if (r == 0 && got.size == UINT64_MAX)
+		r = fetch_size_told(s, call, name, &got.size, err);
 	if (r == 0)
-		*ret_size = size;
+		*ret_size = got.size;
 	return r;
 }

@@ -7,14 +7,15 @@
 
 #include "backends/s3/send.h"
 
-/*
- * Up to into->cap > 0 bytes from off. *ret_size: of the whole object,
- * UINT64_MAX when the server does not tell. *ret_whole: set to true when it
- * sent all of the object for a part.
- */
+struct fetched {
+	uint64_t size; /* of the whole object; UINT64_MAX: it was not told */
+	bool whole;    /* all of the object came where a part was asked for */
+};
+
+/* Up to into->cap > 0 bytes from off. */
 int fetch_range(struct send *s, struct pluri_call *call, const char *name,
-	uint64_t off, struct pluri_room *into, uint64_t *ret_size,
-	bool *ret_whole, struct pluri_err *err);
+	uint64_t off, struct pluri_room *into, struct fetched *ret,
+	struct pluri_err *err);
 
 int fetch_size(struct send *s, struct pluri_call *call, const char *name,
 	uint64_t *ret_size, struct pluri_err *err);

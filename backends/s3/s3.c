@@ -108,24 +108,22 @@ static int s3_get(struct pluri_backend *b, struct pluri_call *call,
 	uint64_t *ret_size, struct pluri_err *err)
 {
 	char name[NAME_MAX_BYTES];
-	uint64_t size = UINT64_MAX;
-	bool whole = false;
+	struct fetched got = {.size = UINT64_MAX};
 	int r = name_of(b, key, name, err);
 
 	if (r < 0)
 		return r;
 	into->len = 0;
 	if (into->cap == 0)
-		r = fetch_size(b->send, call, name, &size, err);
+		r = fetch_size(b->send, call, name, &got.size, err);
 	else
-		r = fetch_range(
-			b->send, call, name, off, into, &size, &whole, err);
-	if (whole)
+		r = fetch_range(b->send, call, name, off, into, &got, err);
+	if (got.whole)
 		__atomic_store_n(&b->ranges, 0, __ATOMIC_RELAXED);
-	if (r == 0 && ret_size && size == UINT64_MAX)
-		r = fetch_size_told(b->send, call, name, &size, err);
+	if (r == 0 && ret_size && got.size == UINT64_MAX)
+		r = fetch_size_told(b->send, call, name, &got.size, err);
 	if (r == 0 && ret_size)
-		*ret_size = size;
+		*ret_size = got.size;
 	return r;
 }
 

@@ -45,7 +45,7 @@ struct pass {
 	time_t now;
 };
 
-/* --- credentials ---------------------------------------------------------- */
+/* --- credentials --------------------------------------------------------- */
 
 static int read_secrets(const struct pluri_host *host, int fresh,
 	struct secrets *to, struct pluri_err *err)
@@ -136,7 +136,7 @@ static int make_pass(struct send *s, struct pass *to, struct pluri_err *err)
 	return r;
 }
 
-/* --- life ------------------------------------------------------------------ */
+/* --- life ---------------------------------------------------------------- */
 
 int send_new(const struct target *target, const struct pluri_host *host,
 	struct send **ret, struct pluri_err *err)
@@ -171,7 +171,7 @@ void send_free(struct send *s)
 	free(s);
 }
 
-/* --- one attempt ------------------------------------------------------------ */
+/* --- one attempt --------------------------------------------------------- */
 
 static int hash_body(const struct pluri_call *call,
 	const struct pluri_body *body, char to[SIGV4_HASH_BYTES],
@@ -288,7 +288,7 @@ static int attempt(struct send *s, struct pluri_call *call,
 	return r;
 }
 
-/* --- the exchange -------------------------------------------------------------- */
+/* --- the exchange -------------------------------------------------------- */
 
 /* The refusal may be our clock's fault: 1 when it was, and is mended now. */
 static int learn_clock(

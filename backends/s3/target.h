@@ -34,7 +34,7 @@ struct target {
 	char origin[TARGET_URL_MAX]; /* "https://host:port" */
 	const char *host;	     /* in origin: what the Host header says */
 	char root[TARGET_URL_MAX];   /* "/base/bucket", or "" */
-	char prefix[TARGET_URL_MAX]; /* of keys: "", or with a slash at its end */
+	char prefix[TARGET_URL_MAX]; /* of keys: "", or "a/b/" */
 	char region[64];
 	const char *ca_file, *proxy; /* the core's; NULL: none */
 	int list_version;	     /* 1 or 2 */

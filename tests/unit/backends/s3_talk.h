@@ -13,7 +13,8 @@
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 #define ANSWER(status, body)                                      \
 	"HTTP/1.1 " status "\r\nConnection: close\r\nServer: x\r\n\r\n" body
-#define REFUSAL(status, code) ANSWER(status, "<Error><Code>" code "</Code></Error>")
+#define REFUSAL(status, code) \
+	ANSWER(status, "<Error><Code>" code "</Code></Error>")
 #define NO_KEY REFUSAL("404 No", "NoSuchKey")
 
 struct s3_talk {

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,13 +8,16 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
+
 #include "tests/unit/backends/talk.h"
 
-/* --- whole answers -------------------------------------------------------- */
+/* --- whole answers ------------------------------------------------------- */
 
 static void run__plain_answer__status_headers_body(void **state)
 {
-	TALK(t, {.reply = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nETag:  x y \r\n"
+	TALK(t, {.reply = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"
+			  "ETag:  x y \r\n"
 			  "Date: Fri, 24 May 2013 00:00:00 GMT\r\n\r\nhello"});
 	const char *const headers[] = {"X-One: 1", NULL};
 
@@ -102,7 +106,59 @@ static void run__continue_first__last_status_counts(void **state)
 	talk_free(t);
 }
 
-/* --- ranges ----------------------------------------------------------------- */
+#define THREADS 4u
+#define EACH 8u
+
+static void *run_several(void *arg)
+{
+	const struct talk *t = arg;
+	struct pluri_call call = {
+		.deadline_ms = clock_mono_ms(clock_system()) + 10000};
+	uintptr_t good = 0;
+
+	for (unsigned i = 0; i < EACH; i++) {
+		char bytes[8];
+		struct pluri_room room = {.data = bytes, .cap = sizeof(bytes)};
+		struct http_request q = t->q;
+		struct http_answer a;
+
+		q.into = &room;
+		if (http_run(t->http, &call, &q, &a, NULL) < 0)
+			continue;
+		good += room.len == 3 && memcmp(bytes, "abc", 3) == 0;
+		http_answer_free(&a);
+	}
+	return (void *)good;
+}
+
+static void run__from_many_threads__each_its_answer(void **state)
+{
+	struct scripted_step steps[THREADS * EACH];
+	pthread_t th[THREADS];
+	uintptr_t good = 0;
+	struct talk *t;
+
+	(void)state;
+	for (unsigned i = 0; i < THREADS * EACH; i++)
+		steps[i] = (struct scripted_step){
+			.reply = "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+				 "Content-Length: 3\r\n\r\nabc",
+			.then = SCRIPTED_CLOSE};
+	t = talk_new(steps, THREADS * EACH);
+	for (unsigned i = 0; i < THREADS; i++)
+		assert_int_equal(
+			pthread_create(&th[i], NULL, run_several, t), 0);
+	for (unsigned i = 0; i < THREADS; i++) {
+		void *one = NULL;
+
+		pthread_join(th[i], &one);
+		good += (uintptr_t)one;
+	}
+	assert_int_equal(good, THREADS * EACH);
+	talk_free(t);
+}
+
+/* --- ranges -------------------------------------------------------------- */
 
 static void run__partial_answer__into_room(void **state)
 {
@@ -172,7 +228,7 @@ static void run__skip_behind_the_end__nothing(void **state)
 	talk_free(t);
 }
 
-/* --- uploads ------------------------------------------------------------------ */
+/* --- uploads ------------------------------------------------------------- */
 
 #define UPLOAD_BYTES 1000000u
 
@@ -256,7 +312,7 @@ static void run__kept_connection_died__sent_again(void **state)
 	talk_free(t);
 }
 
-/* --- the rest ---------------------------------------------------------------- */
+/* --- the rest ------------------------------------------------------------ */
 
 static int class_of(unsigned status, const char *header, uint64_t *ret_after)
 {
@@ -341,6 +397,7 @@ int main(void)
 		cmocka_unit_test(run__error_answer__body_kept_to_its_ceiling),
 		cmocka_unit_test(run__head__length_without_body),
 		cmocka_unit_test(run__continue_first__last_status_counts),
+		cmocka_unit_test(run__from_many_threads__each_its_answer),
 		cmocka_unit_test(run__partial_answer__into_room),
 		cmocka_unit_test(run__partial_answer_too_long__refused),
 		cmocka_unit_test(

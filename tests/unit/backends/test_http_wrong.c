@@ -10,7 +10,7 @@
 
 #include "tests/unit/backends/talk.h"
 
-/* --- wrong answers ---------------------------------------------------------- */
+/* --- wrong answers ------------------------------------------------------- */
 
 static void run__garbage__not_http(void **state)
 {
@@ -106,7 +106,7 @@ static void run__text_over_its_ceiling__refused(void **state)
 	talk_free(t);
 }
 
-/* --- no answers ------------------------------------------------------------- */
+/* --- no answers ---------------------------------------------------------- */
 
 static void run__no_answer__deadline(void **state)
 {

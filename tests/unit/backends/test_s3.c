@@ -9,7 +9,7 @@
 
 #include "tests/unit/backends/s3_talk.h"
 
-/* --- requests ------------------------------------------------------------- */
+/* --- requests ------------------------------------------------------------ */
 
 static void put__sent__plain_and_signed(void **state)
 {
@@ -33,7 +33,7 @@ static void put__sent__plain_and_signed(void **state)
 	s3_talk_free(t);
 }
 
-/* --- refusals -------------------------------------------------------------- */
+/* --- refusals ------------------------------------------------------------ */
 
 static void get__each_refusal__its_code(void **state)
 {
@@ -120,8 +120,9 @@ static void get__our_clock_is_wrong__learnt_once(void **state)
 	S3_TALK(t,
 		{.reply = "HTTP/1.1 403 No\r\n"
 			  "Date: Fri, 24 May 2013 12:00:00 GMT\r\n"
-			  "Content-Length: 51\r\n\r\n"
-			  "<Error><Code>RequestTimeTooSkewed</Code></Error>   "},
+			  "Content-Length: 48\r\n\r\n"
+			  "<Error><Code>RequestTimeTooSkewed"
+			  "</Code></Error>"},
 		{.reply = BYTES_OF_4}, {.reply = BYTES_OF_4});
 
 	(void)state;
@@ -177,7 +178,7 @@ static void get__throttled_by_403__secrets_left_alone(void **state)
 	s3_talk_free(t);
 }
 
-/* --- get ---------------------------------------------------------------------- */
+/* --- get ----------------------------------------------------------------- */
 
 #define PART(range, body) ANSWER("206 Part\r\nContent-Range: " range, body)
 
@@ -265,7 +266,8 @@ static void get__whole_object_of_unknown_length__no_guess(void **state)
 static void get__chunked_whole_object__size_asked_apart(void **state)
 {
 	S3_TALK(t,
-		{.reply = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+		{.reply = "HTTP/1.1 200 OK\r\n"
+			  "Transfer-Encoding: chunked\r\n\r\n"
 			  "3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"},
 		{.reply = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n"});
 
@@ -299,7 +301,7 @@ static void get__behind_the_end__nothing(void **state)
 	s3_talk_free(t);
 }
 
-/* --- del -------------------------------------------------------------------- */
+/* --- del ----------------------------------------------------------------- */
 
 static void del__gone_already__fine(void **state)
 {

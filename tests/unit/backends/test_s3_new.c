@@ -8,7 +8,7 @@
 
 #include "tests/unit/backends/s3_talk.h"
 
-/* --- PLURI_PUT_NEW ----------------------------------------------------------- */
+/* --- PLURI_PUT_NEW ------------------------------------------------------- */
 
 #define CONDITION "if-none-match: *\r\n"
 #define THERE                                        \
@@ -110,7 +110,7 @@ static void put__conflict__not_exist(void **state)
 	s3_talk_free(t);
 }
 
-/* --- list ------------------------------------------------------------------------ */
+/* --- list ---------------------------------------------------------------- */
 
 #define KEY(k) "<Contents><Key>" k "</Key><Size>7</Size></Contents>"
 #define PAGE(more, inside)                                              \

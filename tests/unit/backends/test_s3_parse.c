@@ -10,7 +10,7 @@
 #include "backends/s3/target.h"
 #include "backends/s3/xml.h"
 
-/* --- url and options --------------------------------------------------------- */
+/* --- url and options ----------------------------------------------------- */
 
 /* ctx: "name=value" lines, NULL at the end; NULL: none. */
 static const char *option(void *ctx, const char *name)
@@ -161,7 +161,7 @@ static void target__payload__signed_where_tls_does_not_protect(void **state)
 	assert_false(t.sign_payload);
 }
 
-/* --- answers ------------------------------------------------------------------ */
+/* --- answers ------------------------------------------------------------- */
 
 #define PAGE(inside) "<ListBucketResult>" inside "</ListBucketResult>"
 #define WHOLE "<IsTruncated>false</IsTruncated>"
