@@ -92,6 +92,17 @@ int local_root(struct pluri_backend *b, struct pluri_err *err)
 	return local_fail(b, errno, "opening", "the directory", err);
 }
 
+/* A linked directory is no authority for what is missing below it. */
+static int local_no_directory(int dir, const char *part, int e)
+{
+	struct stat st;
+
+	if (e == ENOTDIR && fstatat(dir, part, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		S_ISLNK(st.st_mode))
+		return -ELOOP;
+	return -e;
+}
+
 /* One directory down; closes dir. -errno. */
 static int local_step(int dir, const char *part, bool make)
 {
@@ -106,7 +117,7 @@ static int local_step(int dir, const char *part, bool make)
 			fd = openat(dir, part, how);
 	}
 	if (r == 0 && fd < 0)
-		r = -errno;
+		r = local_no_directory(dir, part, errno);
 	/* also when it was there: its maker may not have synced it yet */
 	if (r == 0 && make)
 		r = local_sync(dir);

@@ -178,9 +178,10 @@ static void links__anywhere__never_followed(void **state)
 	assert_int_equal(put("real/object"), 0);
 	assert_int_equal(symlink("real", path("dir")), 0);
 	assert_int_equal(symlink("real/object", path("file")), 0);
-	assert_true(get("file") < 0);
-	assert_true(get("dir/object") < 0);
-	assert_true(put("dir/new") < 0);
+	assert_int_equal(get("file"), -EBADMSG);
+	assert_int_equal(get("dir/object"), -EBADMSG);
+	assert_int_equal(put("dir/new"), -EBADMSG);
+	assert_int_equal(del("dir/object"), -EBADMSG);
 	assert_int_equal(put("file"), -EEXIST);
 	assert_int_equal(list(&n), 0);
 	assert_int_equal(n, 1);
