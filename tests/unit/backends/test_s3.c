@@ -207,6 +207,7 @@ static void get__range_answered_wrongly__refused(void **state)
 		PART("bytes 0-3/9", "abcd"), /* another place */
 		PART("bytes 2-4/9", "cde"), /* short of the end */
 		PART("bytes 2-5/9", "cde"), /* less than it says */
+		PART("bytes 2-8/9", "cde"), /* likewise, to the end */
 		PART("bytes 2-5/*", "cdef"), /* no size */
 		PART("bytes 2-5/4", "cdef"), /* outside the object */
 		PART("bytes 5-2/9", "cdef"),
