@@ -243,12 +243,18 @@ void fleet_queue_return(struct fleet_op *op, int code, uint64_t retry_after_ms,
 	struct fleet_store *s = op->store;
 	/* Failing because it was told to stop, or by its body, proves nothing */
 	const bool vain = code < 0 && (op->unwanted || op->body_failed);
+	char late[PLURI_ERR_TEXT];
 
 	s->answer_ms = fleet_now_ms();
 	if (!op->settled)
 		op->retry_after_ms = retry_after_ms;
 	if (op->kind == FLEET_GET && !op->counted && (code == 0 || vain))
 		fleet_health_latency(s, us, vain);
+	if (op->step == FLEET_LATE && code == -ECANCELED) {
+		/* It was the deadline that cancelled it */
+		code = -ETIMEDOUT;
+		text = queue_late_text(op, late, sizeof(late));
+	}
 	queue_leave(op);
 	queue_count(op, vain ? -ECANCELED : code, text);
 	fleet_op_settle(op, code, text, tell);

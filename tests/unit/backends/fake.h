@@ -24,6 +24,7 @@ struct pluri_backend {
 	bool heeds;		 /* ... but heed cancel */
 	uint64_t size;
 	uint8_t spoil; /* added to each byte */
+	bool lies;     /* get claims a byte more than there is room for */
 	uint32_t concurrency;
 	uint64_t caps;
 	unsigned entered, left; /* calls */

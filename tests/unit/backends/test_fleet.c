@@ -101,6 +101,65 @@ static void get__thread_hung_for_good__another_takes_its_place(void **state)
 	fake_await_closed(&b);
 }
 
+static void get__plugin_claims_too_much__ebadmsg(void **state)
+{
+	struct fake_scene *s = *state;
+
+	s->b[0].lies = true;
+	assert_int_equal(fake_get(s, 0, 5000, 0, NULL), -EBADMSG);
+	assert_int_equal(fake_health(s, 0).class, FLEET_CORRUPT);
+}
+
+static void get__retry_after__honoured(void **state)
+{
+	struct fake_scene *s = *state;
+	const uint64_t start = fake_soon(0);
+
+	s->b[0].retry_after_ms = 60;
+	fake_say(&s->b[0], -EBUSY, 1);
+	/* Bare, since the throttled store's clock stands still */
+	assert_int_equal(
+		fake_get(s, 0, 5000, FLEET_RETRY | FLEET_BARE, NULL), 0);
+	assert_true(fake_soon(0) >= start + 60);
+	fake_say(&s->b[0], -EBUSY, 1);
+	assert_int_equal(
+		fake_get(s, 0, 50, FLEET_RETRY | FLEET_BARE, NULL), -EBUSY);
+}
+
+static void *hurried_get(void *arg)
+{
+	assert_int_equal(fake_get(arg, 5, 30, 0, NULL), -ETIMEDOUT);
+	return NULL;
+}
+
+static void *release_after_two(void *arg)
+{
+	fake_await_entered(arg, 2);
+	fake_hold(arg, false);
+	return NULL;
+}
+
+static void get__queued_behind_a_hung_call__served_in_its_stead(void **state)
+{
+	struct fake_scene *s = *state;
+	struct pluri_backend b;
+	pthread_t threads[2];
+
+	fake_init(&b);
+	b.concurrency = 1;
+	b.heeds = false;
+	fake_hold(&b, true);
+	assert_int_equal(fleet_add(s->fleet, 5, "one", &fake_ops, &b, NULL), 0);
+	assert_int_equal(pthread_create(&threads[0], NULL, hurried_get, s), 0);
+	fake_await_entered(&b, 1);
+	assert_int_equal(
+		pthread_create(&threads[1], NULL, release_after_two, &b), 0);
+	assert_int_equal(fake_get(s, 5, 900, 0, NULL), 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	fleet_remove(s->fleet, 5);
+}
+
 static void get__retry__repeats_what_passes(void **state)
 {
 	struct fake_scene *s = *state;
@@ -298,6 +357,10 @@ int main(void)
 		fake_scene_test(get__one_store_hangs__others_answer),
 		fake_scene_test(
 			get__thread_hung_for_good__another_takes_its_place),
+		fake_scene_test(get__plugin_claims_too_much__ebadmsg),
+		fake_scene_test(get__retry_after__honoured),
+		fake_scene_test(
+			get__queued_behind_a_hung_call__served_in_its_stead),
 		fake_scene_test(get__retry__repeats_what_passes),
 		fake_scene_test(get__no_retry__first_failure),
 		fake_scene_test(get__deadline_passed__store_not_blamed),

@@ -262,6 +262,53 @@ static void put__given_up_inside_body_read__done_after_it(void **state)
 	assert_int_equal(p.reads, 1);
 }
 
+static void put__cancelled_at_deadline__etimedout(void **state)
+{
+	struct fake_scene *s = *state;
+	struct put p;
+
+	hasty(s, &s->b[0]);
+	s->b[0].heeds = true;
+	assert_int_equal(put_run(s, 0, &p), -ETIMEDOUT);
+	assert_int_equal(fake_health(s, 0).errors, 1);
+	assert_int_equal(s->b[0].read_back, 0);
+}
+
+static void put__lands_in_the_grace__success(void **state)
+{
+	struct fake_scene *s = *state;
+	struct put p;
+
+	hasty(s, &s->b[0]);
+	put_init(&p, s, 0);
+	fleet_put(s->fleet, &p.put);
+	while (fake_health(s, 0).errors == 0)
+		(void)sched_yield();
+	fake_hold(&s->b[0], false);
+	put_await(&p, &p.done, 1);
+	assert_int_equal(p.code, 0);
+	assert_int_equal(fake_health(s, 0).errors, 1);
+}
+
+static void put__busy_and_no_time_left__store_not_blamed(void **state)
+{
+	struct fake_scene *s = *state;
+	struct pluri_room into = {0};
+	struct put p;
+
+	fake_hold(&s->b[0], true);
+	put_init(&p, s, 0);
+	fleet_put(s->fleet, &p.put);
+	fake_await_entered(&s->b[0], 1);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(
+			fleet_get(s->fleet, 0, "k", 0, &into, NULL, 1, 0, NULL),
+			-ETIMEDOUT);
+	assert_int_equal(fake_health(s, 0).class, FLEET_OK);
+	fake_hold(&s->b[0], false);
+	put_await(&p, &p.done, 1);
+}
+
 static void put__queued_behind_hung_ones__done_all_the_same(void **state)
 {
 	struct fake_scene *s = *state;
@@ -295,9 +342,18 @@ static void remove__puts_under_way__finish_first(void **state)
 	}
 }
 
+struct release {
+	struct pluri_backend *b;
+	struct put *after[2];
+};
+
 static void *release(void *arg)
 {
-	fake_hold(arg, false);
+	const struct release *r = arg;
+
+	for (unsigned i = 0; i < 2; i++)
+		put_await(r->after[i], &r->after[i]->done, 1);
+	fake_hold(r->b, false);
 	return NULL;
 }
 
@@ -307,6 +363,8 @@ static void free__puts_queued__cancelled_running_ones_finish(void **state)
 	struct pluri_backend b;
 	pthread_t thread;
 	struct put p[3];
+	uint64_t end;
+	struct release r = {&b, {&p[1], &p[2]}};
 
 	fake_init(&b);
 	b.concurrency = 1;
@@ -317,16 +375,58 @@ static void free__puts_queued__cancelled_running_ones_finish(void **state)
 		fleet_put(s->fleet, &p[i].put);
 	}
 	fake_await_entered(&b, 1);
-	/* fleet_free() waits for the first; the last tells us it has begun */
-	p[2].fleet = NULL;
-	assert_int_equal(pthread_create(&thread, NULL, release, &b), 0);
+	assert_int_equal(pthread_create(&thread, NULL, release, &r), 0);
+	end = fake_soon(900);
 	fleet_free(s->fleet);
+	/* Sooner than the 1000 ms that a queued put would have */
+	assert_true(fake_soon(0) < end);
 	assert_int_equal(pthread_join(thread, NULL), 0);
-	for (unsigned i = 0; i < 3; i++)
-		assert_int_equal(p[i].done, 1);
 	assert_int_equal(p[0].code, 0);
+	assert_int_equal(p[1].code, -ECANCELED);
+	assert_int_equal(p[2].code, -ECANCELED);
 	assert_int_equal(b.closed, 1);
 	assert_int_equal(fleet_new(NULL, &s->fleet, NULL), 0);
+}
+
+static void *remove_first(void *arg)
+{
+	fleet_remove(arg, 0);
+	return NULL;
+}
+
+static bool put_stopping(struct fake_scene *s, unsigned store)
+{
+	struct fleet_store *st = fleet_store_of(s->fleet, store);
+	bool stopping;
+
+	(void)pthread_mutex_lock(&st->lock);
+	stopping = st->stopping;
+	(void)pthread_mutex_unlock(&st->lock);
+	fleet_pool_unref(st);
+	return stopping;
+}
+
+static void remove__done_puts_again__refused(void **state)
+{
+	struct fake_scene *s = *state;
+	pthread_t thread;
+	struct put p;
+
+	fake_hold(&s->b[0], true);
+	put_init(&p, s, 0);
+	p.again = true;
+	fleet_put(s->fleet, &p.put);
+	fake_await_entered(&s->b[0], 1);
+	assert_int_equal(
+		pthread_create(&thread, NULL, remove_first, s->fleet), 0);
+	while (!put_stopping(s, 0))
+		(void)sched_yield();
+	fake_hold(&s->b[0], false);
+	put_await(&p, &p.done, 2);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(p.code, -EAGAIN);
+	assert_string_equal(p.text, "store nas: is being removed");
+	assert_int_equal(fake_entered(&s->b[0]), 1);
 }
 
 int main(void)
@@ -340,11 +440,15 @@ int main(void)
 		fake_scene_test(put__done_puts_again__both_done),
 		fake_scene_test(put__plugin_hangs__fenced_off_then_done),
 		fake_scene_test(put__given_up_inside_body_read__done_after_it),
+		fake_scene_test(put__cancelled_at_deadline__etimedout),
+		fake_scene_test(put__lands_in_the_grace__success),
+		fake_scene_test(put__busy_and_no_time_left__store_not_blamed),
 		fake_scene_test(
 			put__queued_behind_hung_ones__done_all_the_same),
 		fake_scene_test(remove__puts_under_way__finish_first),
 		fake_scene_test(
 			free__puts_queued__cancelled_running_ones_finish),
+		fake_scene_test(remove__done_puts_again__refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
