@@ -25,7 +25,6 @@ static int fuse_file_new(
 		free(f);
 		return r;
 	}
-	f->append = (fi->flags & O_APPEND) != 0;
 	fi->fh = (uintptr_t)f;
 	fi->keep_cache = 1;
 	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY;
@@ -113,8 +112,8 @@ static void fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 {
 	struct fuse_file *f = fuse_file_of(fi);
 	struct pluri_err err = {0};
-	const int r = write_bytes(fuse_volume(req), f->node,
-		f->append ? UINT64_MAX : (uint64_t)off, buf, size, &err);
+	const int r = write_bytes(
+		fuse_volume(req), f->node, (uint64_t)off, buf, size, &err);
 
 	(void)ino;
 	if (r < 0)

@@ -15,7 +15,6 @@
 struct fuse_file {
 	struct node *node; /* pinned */
 	struct read_trail trail;
-	bool append;
 };
 
 static inline struct volume *fuse_volume(fuse_req_t req)

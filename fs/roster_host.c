@@ -12,8 +12,8 @@ struct roster_host {
 	struct secret *secret;
 };
 
-static int roster_host_secret(void *ctx, const char *name, int fresh,
-	char *to, size_t cap, struct pluri_err *err)
+static int roster_host_secret(void *ctx, const char *name, int fresh, char *to,
+	size_t cap, struct pluri_err *err)
 {
 	struct roster_host *h = ctx;
 	const int r = secret_get(h->secret, name, fresh, to, cap, err);
@@ -67,10 +67,12 @@ int roster_instance(const struct config_store *s,
 	if (!h)
 		return pluri_fail(err, ENOMEM, "store %s: no memory", s->name);
 	h->store = *s;
-	h->host = (struct pluri_host){ .abi = PLURI_BACKEND_ABI,
-		.size = sizeof(h->host), .ctx = h,
-		.secret = roster_host_secret, .option = roster_host_option,
-		.debug = roster_host_debug };
+	h->host = (struct pluri_host){.abi = PLURI_BACKEND_ABI,
+		.size = sizeof(h->host),
+		.ctx = h,
+		.secret = roster_host_secret,
+		.option = roster_host_option,
+		.debug = roster_host_debug};
 	r = registry_find(s->backend, &ops, err);
 	if (r >= 0)
 		r = secret_new(s->credentials, &h->secret, err);
@@ -86,4 +88,3 @@ int roster_instance(const struct config_store *s,
 	*ret_host = pluri_steal(h);
 	return 0;
 }
-

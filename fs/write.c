@@ -242,8 +242,6 @@ static int write_lay(struct volume *v, struct node *n, uint64_t off,
 	*ret_new = 0;
 	if (r < 0)
 		return r;
-	if (off == UINT64_MAX)
-		off = n->size;
 	if (data.len > NODE_SIZE_MAX || off > NODE_SIZE_MAX - data.len)
 		return pluri_fail(err, EFBIG, "beyond the largest file");
 	r = dirty_write(&n->dirty, off, data.data, data.len, true);

@@ -16,7 +16,7 @@ int writer_new(struct volume *v, struct writer **ret, struct pluri_err *err);
 void writer_free(struct writer *w); /* stops threads, does not flush */
 PLURI_OWN(writer);
 
-/* off UINT64_MAX: append at the end. Takes all of len or fails. */
+/* Takes all of len or fails. The kernel says where appending goes. */
 int write_bytes(struct volume *v, struct node *n, uint64_t off,
 	const void *data, size_t len, struct pluri_err *err);
 
