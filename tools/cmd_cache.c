@@ -38,7 +38,7 @@ int cmd_cache(int argc, char **argv)
 		(unsigned long long)show_uint(o, "dropped_packs"),
 		show_size(o, "dropped_bytes", bytes));
 	if (show_uint(o, "kept_packs"))
-		(void)printf("kept %llu packs, %s: %s\n",
+		show_line(stdout, "kept %llu packs, %s: %s",
 			(unsigned long long)show_uint(o, "kept_packs"),
 			show_size(o, "kept_bytes", bytes),
 			show_text(o, "kept_why"));

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fs/mount.h"
@@ -15,14 +16,20 @@
 
 static int cmd_dir(const char *dir, char to[PATH_MAX], struct pluri_err *err)
 {
-	if (realpath(dir, to))
-		return 0;
-	if (errno == ENOTCONN)
-		return pluri_fail(err, ENOTCONN,
-			"%s: a daemon died here; run pluri umount %s first",
-			dir, dir);
-	return pluri_fail(err, errno, "%s: cannot be mounted on: %s", dir,
-		strerror(errno));
+	struct stat st;
+
+	if (!realpath(dir, to) || stat(to, &st) < 0) {
+		if (errno == ENOTCONN)
+			return pluri_fail(err, ENOTCONN,
+				"%s: a daemon died here; run pluri umount %s "
+				"first",
+				dir, dir);
+		return pluri_fail(err, errno, "%s: cannot be mounted on: %s",
+			dir, strerror(errno));
+	}
+	if (!S_ISDIR(st.st_mode))
+		return pluri_fail(err, ENOTDIR, "%s is not a directory", dir);
+	return 0;
 }
 
 /* Never returns: the process is the daemon until it is unmounted. */

@@ -13,16 +13,20 @@ static void cmd_head(const json_t *s)
 	const json_t *line;
 	size_t i;
 
-	(void)printf(
-		"volume %s: %s", show_text(s, "volume"), show_text(s, "state"));
 	if (json_is_integer(json_object_get(s, "pid")))
-		(void)printf(", mounted at %s (pid %llu)\n",
+		show_line(stdout, "volume %s: %s, mounted at %s (pid %llu)",
+			show_text(s, "volume"), show_text(s, "state"),
 			show_text(s, "mounted"),
 			(unsigned long long)show_uint(s, "pid"));
 	else
-		(void)printf(", not mounted\n");
-	json_array_foreach(why, i, line)(void) printf("  ! %s\n",
-		json_string_value(line) ? json_string_value(line) : "");
+		show_line(stdout, "volume %s: %s, not mounted",
+			show_text(s, "volume"), show_text(s, "state"));
+	json_array_foreach(why, i, line)
+	{
+		const char *text = json_string_value(line);
+
+		show_line(stdout, "  ! %s", text ? text : "");
+	}
 }
 
 static void cmd_counts(const json_t *s)

@@ -19,7 +19,26 @@
 
 extern char **environ;
 
-/* Everything to the clouds, unless the daemon is dead already. */
+/* A dead daemon cannot flush, and is no reason to stay mounted. */
+static int cmd_ask(
+	const struct mountinfo *m, struct ask **ret, struct pluri_err *err)
+{
+	pluri_auto(config) c = NULL;
+	int r;
+
+	/* Its -ENOENT is another one than a daemon's absence. */
+	r = config_load(m->config, &c, err);
+	if (r == 0)
+		r = ask_new(m->config, 0, ret, err);
+	if (r != -ENOENT || !c)
+		return r;
+	(void)fprintf(stderr,
+		"pluri: no daemon serves %s; what is pending goes to the "
+		"clouds when it is mounted again\n",
+		m->dir);
+	return 0;
+}
+
 static int cmd_flush(
 	const struct mountinfo *m, bool json, struct pluri_err *err)
 {
@@ -27,20 +46,13 @@ static int cmd_flush(
 	ask_auto_json done = NULL;
 	int r;
 
-	r = ask_new(m->config, 0, &a, err);
-	if (r == -ENOENT) {
-		(void)fprintf(stderr,
-			"pluri: no daemon serves %s; what is pending goes to "
-			"the clouds when it is mounted again\n",
-			m->dir);
-		return 0;
-	}
-	if (r == 0)
+	r = cmd_ask(m, &a, err);
+	if (r == 0 && a)
 		r = wait_sync(a, json, &done, err);
 	if (r < 0)
 		return pluri_where(err,
-			"%s is still mounted (--no-wait leaves the rest for "
-			"the next mount)",
+			"%s is still mounted (--no-wait leaves what is pending "
+			"for the next mount)",
 			m->dir);
 	return 0;
 }

@@ -49,7 +49,10 @@ static int cmd_extents(const json_t *extents)
 
 		if (json_array_size(shards) == 0)
 			cmd_shard(&t, e, NULL, true);
-		json_array_foreach(shards, k, s) cmd_shard(&t, e, s, k == 0);
+		json_array_foreach(shards, k, s)
+		{
+			cmd_shard(&t, e, s, k == 0);
+		}
 	}
 	return show_table_end(&t);
 }
@@ -123,7 +126,7 @@ int cmd_where(int argc, char **argv)
 		return show_fail(&err);
 	if (json)
 		return show_json(o);
-	(void)printf("%s: inode %llu, %s, policy %s\n", path,
+	show_line(stdout, "%s: inode %llu, %s, policy %s", path,
 		(unsigned long long)show_uint(o, "ino"),
 		show_size(o, "size", bytes), show_text(o, "policy"));
 	r = cmd_extents(json_object_get(o, "extents"));

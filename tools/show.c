@@ -1,3 +1,5 @@
+#include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -12,12 +14,23 @@ char *show_clean(char *s)
 	return s;
 }
 
+void show_line(FILE *to, const char *fmt, ...)
+{
+	char *text = NULL;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	(void)fprintf(to, "%s\n", n < 0 ? "no memory" : show_clean(text));
+	if (n >= 0)
+		free(text);
+}
+
 int show_fail(const struct pluri_err *err)
 {
-	char text[PLURI_ERR_TEXT];
-
-	(void)snprintf(text, sizeof(text), "%s", err->text);
-	(void)fprintf(stderr, "pluri: %s\n", show_clean(text));
+	show_line(stderr, "pluri: %s", err->text);
 	return 1;
 }
 

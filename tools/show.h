@@ -15,6 +15,10 @@
 /* "pluri: story"; returns exit status 1. */
 int show_fail(const struct pluri_err *err);
 
+/* One line of text that may come from outside, cleaned, with its newline. */
+void show_line(FILE *to, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
 /* The object as it is, sorted and indented. 0, or 1 when it cannot be. */
 int show_json(const json_t *o);
 

@@ -32,7 +32,7 @@ static int wait_end(const struct wait_move *m, const json_t *job)
 	if (m->json && show_json(job) != 0)
 		return 1;
 	if (failed) {
-		(void)fprintf(stderr, "pluri: %s failed: %s\n", m->call,
+		show_line(stderr, "pluri: %s failed: %s", m->call,
 			show_text(job, "message"));
 		return 1;
 	}
