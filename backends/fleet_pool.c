@@ -89,6 +89,7 @@ static void *pool_main(void *arg)
 static int pool_start(struct fleet_store *s)
 {
 	struct fleet_thread *t = &s->threads[s->started];
+	char name[16];
 	int r;
 
 	t->store = s;
@@ -98,6 +99,8 @@ static int pool_start(struct fleet_store *s)
 		(void)atomic_fetch_sub(&s->refs, 1);
 		return -r;
 	}
+	(void)snprintf(name, sizeof(name), "@%.14s", s->name);
+	(void)pthread_setname_np(t->id, name);
 	s->started++;
 	s->alive++;
 	return 0;

@@ -65,7 +65,7 @@ struct config {
 	char state[CONFIG_PATH_MAX]; /* absolute */
 	char key[CONFIG_VALUE_MAX + 1]; /* reference: file: env: command: */
 	uint64_t cache; /* bytes, default 10G */
-	uint64_t dirty; /* `dirty = 256M`: bound of unflushed bytes in memory */
+	uint64_t dirty; /* `dirty = 64M`: bound of unflushed bytes in memory */
 	uint64_t memory; /* `memory_cache = 128M`: decoded frames */
 	uint32_t timeout_ms; /* `timeout = 10s`: of one cloud call */
 	unsigned stores, policies;

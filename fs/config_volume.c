@@ -68,7 +68,7 @@ const struct config_key config_volume_keys[] = {
 void config_volume_default(struct config *c)
 {
 	c->cache = 10ull << 30;
-	c->dirty = 256u << 20;
+	c->dirty = 64u << 20;
 	c->memory = 128u << 20;
 	c->timeout_ms = 10000;
 }
