@@ -12,15 +12,16 @@ static int config_absolute(
 	const char *dir, char *path, size_t cap, struct pluri_err *err)
 {
 	char all[CONFIG_PATH_MAX];
+	const char *rest = path;
 	const char *slash = strcmp(dir, "/") == 0 ? "" : "/";
 	int n;
 	int r;
 
-	while (strncmp(path, "./", 2) == 0)
-		memmove(path, path + 2, strlen(path + 2) + 1);
 	if (path[0] == '/')
 		return 0;
-	n = snprintf(all, sizeof(all), "%s%s%s", dir, slash, path);
+	while (strncmp(rest, "./", 2) == 0)
+		rest += 2;
+	n = snprintf(all, sizeof(all), "%s%s%s", dir, slash, rest);
 	if (n < 0 || (size_t)n >= sizeof(all) || (size_t)n >= cap)
 		return pluri_fail(err, EINVAL,
 			"%.200s/%.80s is longer than the limit of %zu bytes",
