@@ -76,8 +76,7 @@ static void balance_tell(
 		const size_t an = balance_line(old);
 		const size_t bn = balance_line(new);
 
-		if (order == 0 &&
-			(an != bn || memcmp(old, new, an) != 0)) {
+		if (order == 0 && (an != bn || memcmp(old, new, an) != 0)) {
 			balance_say(c, "", new, bn);
 			balance_say(c, "was ", old, an);
 		}
@@ -185,8 +184,7 @@ static int balance_diff_gone(struct balance_sides *s,
 	r = balance_holds(s, row->num, &holds, err);
 	if (r < 0)
 		return r;
-	if (holds.objects + holds.wanted > 0 &&
-		row->state >= STORE_DRAINING)
+	if (holds.objects + holds.wanted > 0 && row->state >= STORE_DRAINING)
 		return 0; /* on its way: rebalance empties it */
 	c = balance_note(s, STORE_REMOVE, row->name, row->num);
 	c->holds = holds.objects + holds.wanted > 0;
@@ -226,16 +224,15 @@ static int balance_diff_policy(
 	if (r == 0)
 		r = config_policy_text(want, s->new, sizeof(s->new));
 	if (r < 0)
-		return pluri_fail(err, -r,
-			"policy %s: its section is too long", want->name);
+		return pluri_fail(err, -r, "policy %s: its section is too long",
+			want->name);
 	if (strcmp(s->old, s->new) == 0)
 		return 0;
 	c = balance_note(s, POLICY_CHANGE, want->name, was->num);
 	c->at = at;
 	balance_tell(c, s->old, s->new);
 	if (strcmp(was->text.layout, want->layout) != 0)
-		balance_say(c, "packs written before keep their layout", "",
-			0);
+		balance_say(c, "packs written before keep their layout", "", 0);
 	return 0;
 }
 
@@ -287,8 +284,7 @@ int balance_diff_new(struct volume *v, const struct config *want,
 json_t *balance_diff_json(const struct balance_diff *d)
 {
 	static const char *const kinds[] = {"store-add", "store-change",
-		"store-remove", "policy-add", "policy-change",
-		"policy-remove"};
+		"store-remove", "policy-add", "policy-change", "policy-remove"};
 	json_t *all = json_array();
 
 	for (unsigned i = 0; i < d->n; i++) {

@@ -6,18 +6,13 @@
  *   diff    an INI against what is registered
  *   plan    every pack's steps, added up
  *   apply   a diff made true
- *   job     one at a time: its thread, its row
- *   pass    every pack's steps, done
- *   move    one shard: copy, verify, switch, delete
  *   leave   a store that is empty: swept, unclaimed, forgotten
  *
- * Lock order: balance.apply_lock -> balance.lock -> (a bracket's, which is
- * short). No lock is held across a cloud call but apply_lock.
+ * and what moves bytes: fs/balance_job.h.
  */
 #ifndef PLURI_FS_BALANCE_INT_H
 #define PLURI_FS_BALANCE_INT_H
 
-#include "base/work.h"
 #include "fs/balance.h"
 #include "fs/roster.h"
 #include "meta/moves.h"
@@ -133,78 +128,26 @@ struct balance_sums {
 int balance_plan_sum(struct volume *v, const struct balance_world *w,
 	struct balance_sums *ret, struct pluri_err *err);
 
-/* --- jobs ----------------------------------------------------------------- */
-
-#define BALANCE_MOVERS 4u
-#define BALANCE_MOVES 32u    /* rows of one round */
-#define BALANCE_TROUBLE 256u /* shards in trouble that a job remembers */
-#define BALANCE_TRIES 3u     /* of what waiting alone does not heal */
-
-/* A shard that could not be moved, for a reason that may be final. */
-struct balance_trouble {
-	uint64_t pack;
-	uint32_t index;
-	unsigned tries;
-};
-
-struct balance {
-	struct volume *v;
-	pthread_mutex_t apply_lock; /* one apply, or start, at a time */
-	pthread_mutex_t lock;	    /* guards all below */
-	pthread_cond_t wake;
-	bool running; /* the thread has a job */
-	bool joinable;
-	bool stop;
-	pthread_t thread;
-	struct job_row job; /* num 0: only rows of earlier jobs */
-	char message[PLURI_ERR_TEXT];
-	/* The thread's own: */
-	struct work *movers;
-	struct balance_trouble trouble[BALANCE_TROUBLE];
-	unsigned troubles;
-	bool crowded; /* more trouble than can be remembered */
-	uint32_t pause_ms;
-};
-
-bool balance_job_stopped(struct balance *b);
-/* What the job is waiting for, for "jobs". NULL: nothing. */
-void balance_job_say(struct balance *b, const struct pluri_err *why);
-void balance_job_moved(struct balance *b, uint64_t bytes);
-
-/* One round over old rows and all packs. Only -errno of our own database. */
-struct balance_tally {
-	uint64_t did;  /* steps done */
-	uint64_t left; /* to be tried again */
-	uint64_t lost; /* given up for this job */
-	struct pluri_err why;  /* something that is left */
-	struct pluri_err loss; /* the first one given up */
-};
-int balance_pass(struct balance *b, struct balance_tally *t,
+/* The world without a store, known by name (-ENOENT with the nearest), if
+ * every policy can do without it (-ENOSPC). */
+int balance_plan_drain(struct volume *v, const char *name,
+	struct store_row *ret_store, struct balance_world **ret,
 	struct pluri_err *err);
 
-enum balance_outcome {
-	BALANCE_MOVED,
-	BALANCE_LATER, /* a cloud is away: the row stays */
-	BALANCE_BAD,   /* waiting alone will not do; the row stays */
-	BALANCE_VOID,  /* the world moved on: the row went */
-};
+/* {"changes", "moves", "pending"}; takes changes. */
+int balance_plan_answer(const struct balance_world *w,
+	const struct balance_sums *s, json_t *changes, bool pending,
+	json_t **ret, struct pluri_err *err);
 
-struct balance_move {
-	struct work_item item;
-	struct balance *b;
-	struct move_row row;
-	enum balance_outcome outcome;
-	struct pluri_err err; /* unless MOVED */
-};
-/* As far as it goes today. */
-void balance_move_run(struct balance_move *m);
+/* --- leave ---------------------------------------------------------------- */
 
 /*
  * The end of a store on its way out: nothing of ours is left there, it is
- * DRAINED, and forgotten when the INI has forgotten it. -EAGAIN: not yet, or
- * the cloud's own failure; -EBUSY: objects that are not ours to delete.
+ * DRAINED, and forgotten when the INI has forgotten it. -EEXIST:
+ * objects that are not ours to delete; all else is to be tried again.
  */
-int balance_leave(struct volume *v, uint32_t store, struct pluri_err *err);
+int balance_leave(struct volume *v, const struct store_row *s,
+	struct pluri_err *err);
 /* A row without shards: forgotten, and its descriptor deleted if the cloud
  * lets us; *ret_why tells when not. */
 int balance_leave_forget(struct volume *v, const struct store_row *s,

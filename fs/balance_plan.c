@@ -4,7 +4,7 @@
 #include "base/text.h"
 #include "fs/answer.h"
 
-#include "fs/balance_int.h"
+#include "fs/balance_job.h"
 
 /* --- packs, a bracket at a time ------------------------------------------ */
 
@@ -65,15 +65,15 @@ uint64_t balance_plan_shard_bytes(const struct pack_row *p)
 static void balance_sum_pack(const struct balance_world *w,
 	const struct balance_pack *p, struct balance_sums *sums)
 {
-	const struct balance_table *t =
-		balance_world_table(w, p->row.policy);
+	const struct balance_table *t = balance_world_table(w, p->row.policy);
 	const uint64_t bytes = balance_plan_shard_bytes(&p->row);
 	struct balance_step step[PLURI_SHARDS_MAX];
 	struct pluri_err why = {0};
 	unsigned n = 0;
 
-	if (t && balance_steps(t, &p->row.id, p->shard, p->n, step, &n,
-			 &why) < 0 &&
+	if (t &&
+		balance_steps(t, &p->row.id, p->shard, p->n, step, &n, &why) <
+			0 &&
 		sums->stuck++ == 0)
 		sums->why = why;
 	for (unsigned i = 0; i < n; i++) {
@@ -124,38 +124,44 @@ static json_t *balance_moves_json(
 		if (s->in[num] + s->out[num] == 0)
 			continue;
 		(void)json_array_append_new(by,
-			json_pack("{ss sI sI sI sI}", "store",
-				w->store[i].name, "in",
-				(json_int_t)s->in[num], "out",
+			json_pack("{ss sI sI sI sI}", "store", w->store[i].name,
+				"in", (json_int_t)s->in[num], "out",
 				(json_int_t)s->out[num], "bytes_in",
 				(json_int_t)s->bytes_in[num], "bytes_out",
 				(json_int_t)s->bytes_out[num]));
 	}
-	return json_pack("{sI sI so}", "shards", (json_int_t)s->shards,
-		"bytes", (json_int_t)s->bytes, "by_store", by);
+	return json_pack("{sI sI so}", "shards", (json_int_t)s->shards, "bytes",
+		(json_int_t)s->bytes, "by_store", by);
 }
 
 /* What no apply can mend, said among the changes; it does not count as one. */
-static void balance_add_note(json_t *changes, const char *name,
-	const char *fmt, uint64_t n, const char *why)
+static void balance_add_note(
+	json_t *changes, const char *what, uint64_t n, const char *why)
 {
 	char text[PLURI_ERR_TEXT + 128];
+	char count[24] = "";
 
-	(void)snprintf(text, sizeof(text), "%llu %s: %s",
-		(unsigned long long)n, fmt, why);
-	(void)json_array_append_new(changes,
-		json_pack("{ss ss so}", "kind", "policy-change", "name", name,
-			"text", answer_text(text)));
+	if (n > 0)
+		(void)snprintf(
+			count, sizeof(count), "%llu ", (unsigned long long)n);
+	(void)snprintf(text, sizeof(text), "%s%s: %s", count, what, why);
+	(void)json_array_append_new(
+		changes, json_pack("{ss ss so}", "kind", "policy-change",
+				 "name", "", "text", answer_text(text)));
 }
 
-static int balance_answer(const struct balance_world *w,
+int balance_plan_answer(const struct balance_world *w,
 	const struct balance_sums *s, json_t *changes, bool pending,
 	json_t **ret, struct pluri_err *err)
 {
+	struct pluri_err none = {0};
 	json_t *j;
 
+	if (balance_world_check(w, &none) < 0)
+		balance_add_note(
+			changes, "new packs have no place", 0, none.text);
 	if (s->stuck > 0)
-		balance_add_note(changes, "",
+		balance_add_note(changes,
 			"packs have shards that must leave their stores and "
 			"have nowhere to go",
 			s->stuck, s->why.text);
@@ -178,14 +184,16 @@ int balance_plan(struct balance *b, const struct config *want, json_t **ret,
 
 	if (!want)
 		want = b->v->config;
-	r = balance_diff_new(b->v, want, &d, err);
+	r = roster_judge(want, err);
+	if (r == 0)
+		r = balance_diff_new(b->v, want, &d, err);
 	if (r == 0)
 		r = balance_world_new(b->v, want, UINT32_MAX, &w, err);
 	if (r == 0)
 		r = balance_plan_sum(b->v, w, &sums, err);
 	if (r < 0)
 		return r;
-	return balance_answer(w, &sums, balance_diff_json(d),
+	return balance_plan_answer(w, &sums, balance_diff_json(d),
 		balance_diff_pending(d), ret, err);
 }
 
@@ -205,10 +213,9 @@ static int balance_store(struct volume *v, const char *name,
 	for (unsigned i = 0; i < n; i++)
 		names[i] = row[i].name;
 	near = text_nearest(name, names);
-	return pluri_fail(err, ENOENT,
-		"volume %s has no store \"%.64s\"%s%s%s", v->info.name, name,
-		near ? "; did you mean \"" : "", near ? near : "",
-		near ? "\"?" : "");
+	return pluri_fail(err, ENOENT, "volume %s has no store \"%.64s\"%s%s%s",
+		v->info.name, name, near ? "; did you mean \"" : "",
+		near ? near : "", near ? "\"?" : "");
 }
 
 int balance_plan_drain(struct volume *v, const char *name,
@@ -258,6 +265,6 @@ int balance_drain_plan(struct balance *b, const char *store, json_t **ret,
 				row->name, "text",
 				"drained: takes nothing new, everything "
 				"moves off, its descriptor is deleted"));
-	return balance_answer(w, &sums, changes,
-		row->state != STORE_DRAINED, ret, err);
+	return balance_plan_answer(
+		w, &sums, changes, row->state != STORE_DRAINED, ret, err);
 }
