@@ -297,8 +297,8 @@ int balance_apply(struct balance *b, const struct config *want, json_t **ret,
 	};
 	int r;
 
-	a.deadline_ms += 2 * (uint64_t)a.want->timeout_ms < APPLY_CLOUD_MS
-				 ? 2 * a.want->timeout_ms
+	a.deadline_ms += a.want->timeout_ms < APPLY_CLOUD_MS
+				 ? a.want->timeout_ms
 				 : APPLY_CLOUD_MS;
 	(void)pthread_mutex_lock(&b->apply_lock);
 	r = balance_apply_run(&a, err);

@@ -50,8 +50,7 @@ static struct claim create_at(const struct create *m, unsigned i)
 		.fleet = claim_fleet(m->stores),
 		.store = i,
 		.name = m->c->store[i].name,
-		.deadline_ms = clock_mono_ms(clock_system()) +
-			       2 * (uint64_t)m->c->timeout_ms,
+		.deadline_ms = clock_mono_ms(clock_system()) + m->c->timeout_ms,
 	};
 }
 
