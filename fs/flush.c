@@ -276,7 +276,8 @@ static int flush_begin(struct node *n)
 		n->flushing = true;
 		n->flight = n->dirty;
 		n->dirty = (struct dirty){0};
-		atomic_store(&n->dirty_since_ms, 0);
+		atomic_store(&n->due_ms, 0);
+		n->fresh_ms = 0;
 		r = 1;
 	}
 	(void)pthread_mutex_unlock(&n->lock);
@@ -285,14 +286,24 @@ static int flush_begin(struct node *n)
 
 static void flush_end(struct node *n, uint64_t now_ms)
 {
+	bool kept;
+
 	(void)pthread_mutex_lock(&n->lock);
+	kept = n->flight.bytes > 0;
 	/* What was kept or failed is dirty again, under what is newer. Should
 	 * memory fail here, it stays in flight and is merged next time. */
 	if (dirty_under(&n->dirty, &n->flight) == 0)
 		dirty_free(&n->flight);
-	if ((n->dirty.bytes || n->attr_dirty) &&
-		atomic_load(&n->dirty_since_ms) == 0)
-		atomic_store(&n->dirty_since_ms, now_ms);
+	if (n->dirty.bytes == 0 && n->flight.bytes == 0 && !n->attr_dirty) {
+		atomic_store(&n->dirty_since_ms, 0);
+		atomic_store(&n->due_ms, 0);
+	} else {
+		if (!kept)
+			atomic_store(&n->dirty_since_ms,
+				n->fresh_ms ? n->fresh_ms : now_ms);
+		if (atomic_load(&n->due_ms) == 0)
+			atomic_store(&n->due_ms, now_ms + NODE_FLUSH_MS);
+	}
 	n->flushing = false;
 	(void)pthread_cond_broadcast(&n->idle);
 	(void)pthread_mutex_unlock(&n->lock);

@@ -270,8 +270,8 @@ void node_overlay(struct volume *v, struct tree_attr *a)
 	node_unpin(v->nodes, node);
 }
 
-unsigned nodes_dirty(struct nodes *n, uint64_t older_than_ms, struct node **ret,
-	unsigned max)
+unsigned nodes_dirty(
+	struct nodes *n, uint64_t ms, bool due, struct node **ret, unsigned max)
 {
 	unsigned found = 0;
 
@@ -279,10 +279,10 @@ unsigned nodes_dirty(struct nodes *n, uint64_t older_than_ms, struct node **ret,
 	for (size_t i = 0; i < NODE_BUCKETS && found < max; i++)
 		for (struct node *node = n->bucket[i]; node && found < max;
 			node = node->next) {
-			const uint64_t since =
-				atomic_load(&node->dirty_since_ms);
+			const uint64_t at = atomic_load(
+				due ? &node->due_ms : &node->dirty_since_ms);
 
-			if (since == 0 || since > older_than_ms)
+			if (at == 0 || at > ms)
 				continue;
 			node->refs++;
 			ret[found++] = node;

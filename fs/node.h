@@ -17,6 +17,7 @@
 #include "meta/tree.h"
 
 #define NODE_SIZE_MAX INT64_MAX /* bytes of a file */
+#define NODE_FLUSH_MS 3000u	/* dirty bytes wait no longer than this */
 
 struct node {
 	uint64_t ino;
@@ -34,7 +35,10 @@ struct node {
 	bool flushing;	     /* one flush at a time */
 	bool queued;	     /* waits for a background flush */
 	bool gone;	     /* no name is left: reap when nobody has it */
-	_Atomic uint64_t dirty_since_ms; /* oldest dirty byte; 0: clean */
+	_Atomic uint64_t dirty_since_ms; /* oldest byte or time that is not
+					    recorded, in flight too; 0: clean */
+	_Atomic uint64_t due_ms; /* background flush, monotonic; 0: clean */
+	uint64_t fresh_ms; /* oldest since the flush in flight began */
 
 	/* The table's, under its lock: */
 	uint64_t lookups;    /* the kernel's count */
@@ -69,8 +73,9 @@ int node_know(struct volume *v, struct node *node, struct pluri_err *err);
 /* What stat() shows: *a from the database, overlaid by what the node knows. */
 void node_overlay(struct volume *v, struct tree_attr *a);
 
-/* Pin all dirty nodes whose oldest byte is older than ms; at most max. */
-unsigned nodes_dirty(struct nodes *n, uint64_t older_than_ms,
+/* Pin nodes that are dirty since before ms, or (due) whose background flush is
+ * due at ms; at most max. */
+unsigned nodes_dirty(struct nodes *n, uint64_t ms, bool due,
 	struct node **ret, unsigned max);
 
 /* At open: remove extents and rows of inodes that lost their last name

@@ -13,7 +13,6 @@
 
 #define WRITE_THREADS 2u
 #define WRITE_FLUSH_BYTES (8u << 20) /* of one node: flush begins */
-#define WRITE_AGE_MS 3000u /* of its oldest byte */
 #define WRITE_TICK_MS 500u
 #define WRITE_SCAN 64u
 
@@ -163,8 +162,8 @@ static void writer_tick(struct writer *w, bool hungry)
 {
 	const uint64_t now = clock_mono_ms(w->v->clock);
 	struct node *node[WRITE_SCAN];
-	const unsigned n = nodes_dirty(w->v->nodes,
-		hungry ? now : now - WRITE_AGE_MS, node, WRITE_SCAN);
+	const unsigned n =
+		nodes_dirty(w->v->nodes, now, !hungry, node, WRITE_SCAN);
 
 	for (unsigned i = 0; i < n; i++)
 		write_queue_pinned(w->v, node[i], true);
@@ -206,7 +205,7 @@ int write_flush_all(struct volume *v, struct pluri_err *err)
 	int r = 0;
 
 	do {
-		n = nodes_dirty(v->nodes, start, node, WRITE_SCAN);
+		n = nodes_dirty(v->nodes, start, false, node, WRITE_SCAN);
 		for (unsigned i = 0; i < n; i++) {
 			if (r >= 0)
 				r = write_flush_node(v, node[i], true, err);
@@ -220,9 +219,15 @@ int write_flush_all(struct volume *v, struct pluri_err *err)
 
 void write_mark(struct volume *v, struct node *n)
 {
+	const uint64_t now = clock_mono_ms(v->clock);
+
 	n->attr_dirty = true;
+	if (n->fresh_ms == 0)
+		n->fresh_ms = now;
 	if (atomic_load(&n->dirty_since_ms) == 0)
-		atomic_store(&n->dirty_since_ms, clock_mono_ms(v->clock));
+		atomic_store(&n->dirty_since_ms, now);
+	if (atomic_load(&n->due_ms) == 0)
+		atomic_store(&n->due_ms, now + NODE_FLUSH_MS);
 }
 
 void write_touch(struct volume *v, struct node *n)
