@@ -310,7 +310,7 @@ static int read_plan(struct volume *v, struct node *n, uint64_t off,
 
 struct ahead {
 	struct work_item item;
-	struct volume *v;
+	struct reader *rd;
 	uint64_t ino, off;
 };
 
@@ -318,17 +318,17 @@ static void read_ahead_run(struct work_item *item)
 {
 	struct ahead *a = work_of(item, struct ahead, item);
 	struct read_plan p = {0};
-	int r = atomic_load(&a->v->reader->stop) ? -ECANCELED : 0;
+	struct volume *v = a->rd->v;
+	int r = atomic_load(&a->rd->stop) ? -ECANCELED : 0;
 
 	if (r >= 0)
-		r = read_rows(
-			a->v, a->ino, a->off, a->off + READ_AHEAD, &p, NULL);
+		r = read_rows(v, a->ino, a->off, a->off + READ_AHEAD, &p, NULL);
 	for (size_t i = 0; i < p.rows && r >= 0; i++) {
 		const struct extent *e = &p.row[i].e;
 
 		/* A chunk belongs to the prefetch in which it begins. */
 		if (e->off >= a->off)
-			r = read_chunk(a->v, &p.row[i].chunk, e->skip, e->len,
+			r = read_chunk(v, &p.row[i].chunk, e->skip, e->len,
 				NULL, NULL);
 	}
 	read_plan_free(&p);
@@ -357,7 +357,7 @@ static void read_ahead(struct volume *v, uint64_t ino, struct read_trail *t,
 
 		if (!a)
 			break;
-		a->v = v;
+		a->rd = rd;
 		a->ino = ino;
 		a->off = from;
 		a->item.run = read_ahead_run;

@@ -126,7 +126,7 @@ int staging_evict(struct staging *s, uint64_t keep, struct staging_dropped *ret,
 	r = meta_end(tx, r, err);
 	for (size_t i = 0; i < l.n; i++)
 		l.pack[i].used = staging_used(s, &l.pack[i].id);
-	if (r >= 0) {
+	if (r >= 0 && l.n > 0) {
 		qsort(l.pack, l.n, sizeof(l.pack[0]), evict_order);
 		r = evict_packs(s, &l, keep, ret, err);
 	}

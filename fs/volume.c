@@ -258,24 +258,41 @@ int volume_open(
 	return 0;
 }
 
+/* A module is reached by its own threads until it has gone. */
+#define VOLUME_END(v, member, end)  \
+	do {                        \
+		end((v)->member);   \
+		(v)->member = NULL; \
+	} while (0)
+
+/* What can be kept is kept, also when a step before has failed. */
+static int volume_keep(
+	int r, int next, const struct pluri_err *why, struct pluri_err *err)
+{
+	if (r < 0 || next >= 0)
+		return r;
+	if (err)
+		*err = *why;
+	return next;
+}
+
 int volume_close(struct volume *v, struct pluri_err *err)
 {
+	struct pluri_err why = {0};
 	int r;
 
-	sync_free(pluri_steal(v->sync));
-	balance_free(pluri_steal(v->balance));
-	watch_free(pluri_steal(v->watch));
-	reader_free(pluri_steal(v->reader));
+	VOLUME_END(v, sync, sync_free);
+	VOLUME_END(v, balance, balance_free);
+	VOLUME_END(v, watch, watch_free);
+	VOLUME_END(v, reader, reader_free);
 	r = write_flush_all(v, err);
-	writer_free(pluri_steal(v->writer));
-	if (r >= 0)
-		r = staging_close(v->staging, err);
+	VOLUME_END(v, writer, writer_free);
+	r = volume_keep(r, staging_close(v->staging, &why), &why, err);
 	staging_halt(v->staging);
-	upload_free(pluri_steal(v->upload));
-	if (r >= 0)
-		r = commit_now(v->commit, true, err);
-	commit_free(pluri_steal(v->commit));
-	staging_free(pluri_steal(v->staging));
+	VOLUME_END(v, upload, upload_free);
+	r = volume_keep(r, commit_now(v->commit, true, &why), &why, err);
+	VOLUME_END(v, commit, commit_free);
+	VOLUME_END(v, staging, staging_free);
 	if (r >= 0)
 		r = meta_close(v->meta, err);
 	return r;

@@ -1,0 +1,225 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "fs/cache.h"
+#include "fs/create.h"
+#include "fs/names.h"
+#include "fs/read.h"
+#include "fs/staging.h"
+#include "fs/upload.h"
+#include "fs/write.h"
+#include "tests/unit/fs/house.h"
+
+static void house_told(const struct house *h, int r, const struct pluri_err *e)
+{
+	if (r < 0)
+		fail_msg("%s: %d: %s", h->dir, r, e->text);
+}
+
+static struct config *house_config(struct house *h)
+{
+	struct config *c = NULL;
+	struct pluri_err err = {0};
+	char file[128];
+
+	(void)snprintf(file, sizeof(file), "%s/house.ini", h->dir);
+	house_told(
+		h, config_parse(file, h->ini, strlen(h->ini), &c, &err), &err);
+	return c;
+}
+
+void house_fault(struct house *h, const char *rules)
+{
+	char path[128];
+	char next[160];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/b.fault", h->dir);
+	(void)snprintf(next, sizeof(next), "%s.new", path);
+	f = fopen(next, "w");
+	assert_non_null(f);
+	assert_true(fputs(rules, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(rename(next, path), 0);
+}
+
+void house_new(struct house *h, const char *volume, const char *policy)
+{
+	struct create_report report;
+	struct pluri_err err = {0};
+	struct config *c;
+	char sub[80];
+
+	memset(h, 0, sizeof(*h));
+	log_limit(getenv("HOUSE_LOG") ? LOG_DEBUG : LOG_ERROR);
+	(void)snprintf(h->dir, sizeof(h->dir), "/tmp/pluri-house-XXXXXX");
+	assert_non_null(mkdtemp(h->dir));
+	for (const char *s = "ab"; *s; s++) {
+		(void)snprintf(sub, sizeof(sub), "%s/%c", h->dir, *s);
+		assert_int_equal(mkdir(sub, 0700), 0);
+	}
+	house_fault(h, "");
+	(void)snprintf(h->ini, sizeof(h->ini),
+		"[volume]\nname = house\nstate = %s/state\n"
+		"key = file:%s/key\n%s\n"
+		"[store \"a\"]\nbackend = local\nurl = %s/a\n"
+		"[store \"b\"]\nbackend = fault\nurl = fault:local:%s/b\n"
+		"fault_file = %s/b.fault\n"
+		"[store \"c\"]\nbackend = mem\nurl = mem:%s\n"
+		"[policy \"default\"]\n%s\n",
+		h->dir, h->dir, *volume ? volume : "timeout = 2s", h->dir,
+		h->dir, h->dir, h->dir + 5,
+		*policy ? policy : "layout = mirror:2\npack = 1M");
+	c = house_config(h);
+	house_told(h, volume_create(c, &report, &err), &err);
+	config_free(c);
+	house_open(h);
+}
+
+static int house_rm(
+	const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+void house_free(struct house *h)
+{
+	house_crash(h);
+	(void)nftw(h->dir, house_rm, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+void house_open(struct house *h)
+{
+	struct pluri_err err = {0};
+
+	house_told(h, volume_open(house_config(h), &h->v, &err), &err);
+}
+
+void house_close(struct house *h)
+{
+	struct pluri_err err = {0};
+
+	house_told(h, volume_close(h->v, &err), &err);
+	house_crash(h);
+}
+
+void house_crash(struct house *h)
+{
+	volume_free(h->v);
+	h->v = NULL;
+}
+
+struct node *house_file(struct house *h, const char *name)
+{
+	struct tree_attr a = {.mode = S_IFREG | 0600};
+	struct pluri_err err = {0};
+	struct node *n = NULL;
+	int r = names_lookup(h->v, TREE_ROOT, name, &a, &err);
+
+	if (r == -ENOENT)
+		r = names_make(h->v, TREE_ROOT, name, NULL, &a, &err);
+	house_told(h, r, &err);
+	assert_int_equal(node_pin(h->v->nodes, a.ino, &n), 0);
+	return n;
+}
+
+uint64_t house_size(struct house *h, struct node *n)
+{
+	struct tree_attr a = {0};
+	struct pluri_err err = {0};
+
+	house_told(h, names_stat(h->v, n->ino, &a, &err), &err);
+	return a.size;
+}
+
+void house_write(struct house *h, struct node *n, uint64_t off,
+	const void *data, size_t len)
+{
+	struct pluri_err err = {0};
+
+	house_told(h, write_bytes(h->v, n, off, data, len, &err), &err);
+}
+
+void house_read(
+	struct house *h, struct node *n, uint64_t off, void *to, size_t len)
+{
+	struct read_trail trail = {0};
+	struct pluri_err err = {0};
+	size_t got = 0;
+
+	house_told(
+		h, read_bytes(h->v, n, &trail, off, to, len, &got, &err), &err);
+	assert_int_equal(got, len);
+}
+
+void house_truncate(struct house *h, struct node *n, uint64_t size)
+{
+	struct tree_attr a = {.size = size};
+	struct pluri_err err = {0};
+
+	house_told(h,
+		write_setattr(h->v, n, TREE_SET_SIZE,
+			clock_real_ns(h->v->clock), &a, &err),
+		&err);
+	assert_int_equal(a.size, size);
+}
+
+bool house_paid(struct house *h, uint64_t ms)
+{
+	struct pluri_err err = {0};
+
+	house_told(h, staging_close(h->v->staging, &err), &err);
+	return upload_wait(h->v->upload, UINT64_MAX, true,
+		       clock_mono_ms(clock_system()) + ms, NULL, NULL,
+		       NULL) == 0;
+}
+
+void house_forget(struct house *h)
+{
+	struct staging_dropped dropped;
+	struct pluri_err err = {0};
+
+	house_told(h, staging_evict(h->v->staging, 0, &dropped, &err), &err);
+	cache_drop_all(h->v->cache);
+}
+
+void house_clouds(struct house *h)
+{
+	struct pluri_err err = {0};
+
+	house_told(h, write_flush_all(h->v, &err), &err);
+	assert_true(house_paid(h, 20000));
+	house_forget(h);
+}
+
+void house_noise(uint64_t seed, void *to, size_t len)
+{
+	uint8_t *p = to;
+
+	for (size_t i = 0; i < len; i += 8) {
+		uint64_t x = (seed << 32) + i / 8;
+		const size_t n = len - i < 8 ? len - i : 8;
+
+		x += UINT64_C(0x9e3779b97f4a7c15);
+		x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+		x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+		x ^= x >> 31;
+		memcpy(p + i, &x, n);
+	}
+}
