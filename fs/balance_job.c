@@ -234,7 +234,8 @@ static int balance_job_idle(struct balance *b, struct pluri_err *err)
 	bool running;
 
 	(void)pthread_mutex_lock(&b->lock);
-	running = b->running;
+	/* one that has told its end only has its thread to put away */
+	running = b->running && b->job.state == JOB_RUNNING;
 	(void)pthread_mutex_unlock(&b->lock);
 	if (!running)
 		return 0;

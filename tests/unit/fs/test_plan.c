@@ -320,15 +320,23 @@ static void plan__a_store_nobody_knows__its_shard_leaves(void **state)
 
 static void plan__the_policy_has_another_layout__the_packs_own(void **state)
 {
-	const struct balance_table two = table_of(4, 2);
-	const struct balance_table three = table_of(4, 3);
-	const struct pluri_id id = pack_id(6);
-	struct balance_step step[PLURI_SHARDS_MAX];
-	struct shard_row s[2];
+	const struct balance_table old = table_of(4, 2);
+	const struct balance_table two = table_of(5, 2);
+	const struct balance_table three = table_of(5, 3);
 
 	(void)state;
-	shards_new(&two, &id, s);
-	assert_int_equal(steps_of(&three, &id, s, 2, step), 0);
+	for (unsigned p = 0; p < PACKS; p++) {
+		const struct pluri_id id = pack_id(p);
+		struct balance_step same[PLURI_SHARDS_MAX] = {0};
+		struct balance_step step[PLURI_SHARDS_MAX] = {0};
+		struct shard_row s[2];
+		unsigned n;
+
+		shards_new(&old, &id, s);
+		n = steps_of(&two, &id, s, 2, same);
+		assert_int_equal(steps_of(&three, &id, s, 2, step), n);
+		assert_memory_equal(step, same, sizeof(step));
+	}
 }
 
 static void plan__no_shards__no_step(void **state)
