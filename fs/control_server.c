@@ -161,10 +161,13 @@ static enum MHD_Result control_begin(void **state)
 	return MHD_YES;
 }
 
+/* Its callback has one parameter more than a function of ours may have. */
+#define CONTROL_PIECE const char *data, size_t *len
+
 /* microhttpd calls this for the header, each piece of the body, and its end. */
 static enum MHD_Result control_handle(void *arg, struct MHD_Connection *to,
-	const char *url, const char *method, const char *version,
-	const char *data, size_t *len, void **state)
+	const char *url, const char *method, const char *version, CONTROL_PIECE,
+	void **state)
 {
 	struct control_ask *a = *state;
 	struct pluri_err err = {0};

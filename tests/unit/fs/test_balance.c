@@ -272,8 +272,7 @@ static void drain__the_target_is_away__waits_and_goes_on(void **state)
 	scene_free(&s);
 }
 
-static void drain__the_target_keeps_other_bytes__failed_nothing_lost(
-	void **state)
+static void drain__the_target_stores_other_bytes__failed(void **state)
 {
 	struct scene s;
 	uint64_t before;
@@ -335,8 +334,7 @@ static void drain__stopped_and_opened_again__goes_on(void **state)
 	scene_free(&s);
 }
 
-static void drain__nothing_could_be_placed__refused_nothing_changed(
-	void **state)
+static void drain__nothing_could_be_placed__refused(void **state)
 {
 	struct pluri_err err = {0};
 	struct scene s;
@@ -463,12 +461,10 @@ int main(void)
 		cmocka_unit_test(
 			drain__the_source_is_away__copied_first_deleted_later),
 		cmocka_unit_test(drain__the_target_is_away__waits_and_goes_on),
-		cmocka_unit_test(
-			drain__the_target_keeps_other_bytes__failed_nothing_lost),
+		cmocka_unit_test(drain__the_target_stores_other_bytes__failed),
 		cmocka_unit_test(drain__an_answer_is_lost__done_all_the_same),
 		cmocka_unit_test(drain__stopped_and_opened_again__goes_on),
-		cmocka_unit_test(
-			drain__nothing_could_be_placed__refused_nothing_changed),
+		cmocka_unit_test(drain__nothing_could_be_placed__refused),
 		cmocka_unit_test(apply__a_store_more__moved_as_planned),
 		cmocka_unit_test(
 			apply__anothers_place__refused_nothing_claimed),
