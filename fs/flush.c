@@ -92,13 +92,17 @@ static bool flush_twin(const struct flush *f, unsigned at)
 	return false;
 }
 
-static int flush_store(struct flush *f, struct pluri_err *err)
+/* *ret_kept: how many items, from the first, are in packs; also on failure. */
+static int flush_store(
+	struct flush *f, unsigned *ret_kept, struct pluri_err *err)
 {
 	int r = 0;
+	unsigned i;
 
-	for (unsigned i = 0; i < f->items && r >= 0; i++)
+	for (i = 0; i < f->items && r >= 0; i++)
 		if (f->item[i].e.chunk == 0 && !flush_twin(f, i))
 			r = flush_append(f, &f->item[i], err);
+	*ret_kept = r < 0 ? i - 1 : i;
 	return r;
 }
 
@@ -156,7 +160,10 @@ static int flush_record(struct flush *f, bool last, struct pluri_err *err)
 	for (unsigned i = 0; i < f->items && r >= 0; i++) {
 		r = dirty_punch(
 			&f->n->flight, f->item[i].e.off, f->item[i].e.len);
-		f->done += f->item[i].e.len;
+		if (r < 0) /* recorded all the same; it goes once more */
+			(void)pluri_fail(err, -r, "flush: no memory");
+		else
+			f->done += f->item[i].e.len;
 	}
 	if (r >= 0 && last && f->n->dirty.bytes == 0)
 		f->n->attr_dirty = false;
@@ -170,14 +177,22 @@ static int flush_record(struct flush *f, bool last, struct pluri_err *err)
 
 static int flush_batch(struct flush *f, bool last, struct pluri_err *err)
 {
+	unsigned kept = 0;
 	int r = 0;
 
 	if (f->items > 0) {
 		r = flush_ask(f, err);
 		if (r >= 0)
-			r = flush_store(f, err);
+			r = flush_store(f, &kept, err);
 	}
-	return r < 0 ? r : flush_record(f, last, err);
+	if (r >= 0)
+		return flush_record(f, last, err);
+	/* On a full disk, what was appended counts: the next try must not
+	 * need the same room again. */
+	f->items = kept;
+	if (kept > 0)
+		(void)flush_record(f, false, NULL);
+	return r;
 }
 
 /*
@@ -261,8 +276,19 @@ static int flush_open(struct flush *f, struct pluri_err *err)
 	return f->arena ? 0 : pluri_fail(err, ENOMEM, "flush: no memory");
 }
 
+/* Put flight under dirty. Returns how many bytes were hidden by newer ones. */
+static uint64_t flush_merge(struct node *n, int *ret)
+{
+	const uint64_t before = n->dirty.bytes + n->flight.bytes;
+	uint64_t after;
+
+	*ret = dirty_under(&n->dirty, &n->flight);
+	after = n->dirty.bytes + n->flight.bytes;
+	return after < before ? before - after : 0;
+}
+
 /* Take the dirty ranges into flight: 1 when there is something to do. */
-static int flush_begin(struct node *n)
+static int flush_begin(struct node *n, uint64_t *ret_done)
 {
 	int r = 0;
 
@@ -270,7 +296,7 @@ static int flush_begin(struct node *n)
 	while (n->flushing)
 		(void)pthread_cond_wait(&n->idle, &n->lock);
 	if (n->flight.bytes)
-		r = dirty_under(&n->dirty, &n->flight);
+		*ret_done += flush_merge(n, &r);
 	if (r == 0 && (n->dirty.bytes || n->attr_dirty)) {
 		dirty_free(&n->flight);
 		n->flushing = true;
@@ -284,15 +310,18 @@ static int flush_begin(struct node *n)
 	return r;
 }
 
-static void flush_end(struct node *n, uint64_t now_ms)
+static void flush_end(
+	struct node *n, bool failed, uint64_t now_ms, uint64_t *ret_done)
 {
 	bool kept;
+	int r;
 
 	(void)pthread_mutex_lock(&n->lock);
-	kept = n->flight.bytes > 0;
+	kept = n->flight.bytes > 0 || failed;
 	/* What was kept or failed is dirty again, under what is newer. Should
 	 * memory fail here, it stays in flight and is merged next time. */
-	if (dirty_under(&n->dirty, &n->flight) == 0)
+	*ret_done += flush_merge(n, &r);
+	if (r == 0)
 		dirty_free(&n->flight);
 	if (n->dirty.bytes == 0 && n->flight.bytes == 0 && !n->attr_dirty) {
 		atomic_store(&n->dirty_since_ms, 0);
@@ -316,7 +345,7 @@ int flush_node(struct volume *v, struct node *n, bool whole, uint64_t *ret_done,
 	int r;
 
 	*ret_done = 0;
-	r = flush_begin(n);
+	r = flush_begin(n, ret_done);
 	if (r <= 0)
 		return r < 0 ? pluri_fail(err, -r, "flush: no memory") : 0;
 	f = calloc(1, sizeof(*f));
@@ -326,12 +355,12 @@ int flush_node(struct volume *v, struct node *n, bool whole, uint64_t *ret_done,
 		r = flush_open(f, err);
 		if (r >= 0)
 			r = flush_runs(f, whole, err);
-		*ret_done = f->done;
+		*ret_done += f->done;
 		free(f->arena);
 		free(f);
 	} else {
 		r = pluri_fail(err, ENOMEM, "flush: no memory");
 	}
-	flush_end(n, clock_mono_ms(v->clock));
+	flush_end(n, r < 0, clock_mono_ms(v->clock), ret_done);
 	return r;
 }

@@ -157,17 +157,21 @@ static void node_reap_soon(struct nodes *n, uint64_t ino)
 static bool node_settle(struct nodes *n, struct node *node)
 {
 	struct node **p = node_slot(n, node->ino);
-	const bool busy = node->dirty.bytes || node->flight.bytes ||
-			  node->attr_dirty || node->flushing;
-	const bool gone = node->gone;
+	uint64_t bytes;
+	bool gone;
 
-	if (node->refs > 0 || node->lookups > 0 || (busy && !gone))
+	if (node->refs > 0 || node->lookups > 0)
+		return false;
+	/* Whoever changes its fields has a pin: nobody does. */
+	bytes = node->dirty.bytes + node->flight.bytes;
+	gone = node->gone;
+	if ((bytes > 0 || node->attr_dirty) && !gone)
 		return false;
 	while (*p != node)
 		p = &(*p)->next;
 	*p = node->next;
-	if (node->dirty.bytes)
-		writer_forgive(n->v, node->dirty.bytes);
+	if (bytes > 0)
+		writer_forgive(n->v, bytes);
 	node_destroy(node);
 	return gone;
 }
@@ -270,24 +274,38 @@ void node_overlay(struct volume *v, struct tree_attr *a)
 	node_unpin(v->nodes, node);
 }
 
-unsigned nodes_dirty(
-	struct nodes *n, uint64_t ms, bool due, struct node **ret, unsigned max)
+/* Of one bucket. */
+static unsigned nodes_dirty_in(struct node *node, uint64_t ms, bool due,
+	struct node **ret, unsigned max)
 {
 	unsigned found = 0;
 
-	(void)pthread_mutex_lock(&n->lock);
-	for (size_t i = 0; i < NODE_BUCKETS && found < max; i++)
-		for (struct node *node = n->bucket[i]; node && found < max;
-			node = node->next) {
-			const uint64_t at = atomic_load(
-				due ? &node->due_ms : &node->dirty_since_ms);
+	for (; node && found < max; node = node->next) {
+		const uint64_t at = atomic_load(
+			due ? &node->due_ms : &node->dirty_since_ms);
 
-			if (at == 0 || at > ms)
-				continue;
-			node->refs++;
-			ret[found++] = node;
-		}
+		if (at == 0 || at > ms)
+			continue;
+		node->refs++;
+		ret[found++] = node;
+	}
+	return found;
+}
+
+unsigned nodes_dirty(struct nodes *n, uint64_t ms, bool due, size_t *at,
+	struct node **ret, unsigned max)
+{
+	const size_t first = *at;
+	unsigned found = 0;
+	size_t i;
+
+	(void)pthread_mutex_lock(&n->lock);
+	for (i = first; i < NODE_BUCKETS && found < max; i++)
+		found += nodes_dirty_in(
+			n->bucket[i], ms, due, ret + found, max - found);
 	(void)pthread_mutex_unlock(&n->lock);
+	/* The last bucket may have more, unless it was the only one. */
+	*at = found < max ? 0 : i > first + 1 ? i - 1 : i;
 	return found;
 }
 

@@ -73,9 +73,12 @@ int node_know(struct volume *v, struct node *node, struct pluri_err *err);
 /* What stat() shows: *a from the database, overlaid by what the node knows. */
 void node_overlay(struct volume *v, struct tree_attr *a);
 
-/* Pin nodes that are dirty since before ms, or (due) whose background flush is
- * due at ms; at most max. */
-unsigned nodes_dirty(struct nodes *n, uint64_t ms, bool due,
+/*
+ * Pin nodes that are dirty since before ms, or (due) whose background flush is
+ * due at ms; at most max. *at: where to go on, 0 to begin with; afterwards 0
+ * when all have been seen.
+ */
+unsigned nodes_dirty(struct nodes *n, uint64_t ms, bool due, size_t *at,
 	struct node **ret, unsigned max);
 
 /* At open: remove extents and rows of inodes that lost their last name

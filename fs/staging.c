@@ -157,6 +157,24 @@ void staging_detach(
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
+/* A pack that has no chunk and takes none; with the slot's lock held. */
+static void staging_abandon(struct staging *s, struct staging_slot *slot)
+{
+	struct staging_pack *p = pluri_steal(slot->pack);
+	struct meta_tx *tx = NULL;
+	char name[STAGING_NAME];
+	int r = meta_begin(s->v->meta, &tx, NULL);
+
+	if (r >= 0)
+		r = meta_end(tx, packs_drop(tx, p->row.num, NULL), NULL);
+	if (r >= 0) /* else the next open finds an open pack without chunks */
+		(void)unlinkat(
+			s->v->packs_fd, staging_name(&p->row.id, name), 0);
+	(void)pthread_mutex_lock(&s->lock);
+	staging_unlist(s, p);
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
 static uint64_t staging_size(const struct encoded *e)
 {
 	uint64_t n = 0;
@@ -185,6 +203,8 @@ static int staging_append(struct staging *s, struct staging_slot *slot,
 		/* It takes no more; what it has is closed in order. */
 		if (pack_bytes(slot->pack->writer) > PACK_HEAD)
 			staging_detach(s, slot, 0);
+		else
+			staging_abandon(s, slot);
 		return r;
 	}
 	atomic_store(&slot->pack->unsynced, true);

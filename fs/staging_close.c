@@ -57,8 +57,12 @@ static int staging_finish(
 		r = pack_replay(s->v->keys, &p->row.id, p->fd,
 			pack_bytes(p->writer), &seal, err);
 	atomic_store(&p->unsynced, true);
-	if (r >= 0)
+	if (r >= 0) {
+		/* The row says what the index of the file must bear out. */
+		commit_enter(s->v->commit);
 		r = staging_record(s, &p->row, &seal, shards, &n, err);
+		commit_leave(s->v->commit);
+	}
 	if (r >= 0)
 		r = commit_now(s->v->commit, true, err);
 	if (r < 0)

@@ -24,7 +24,8 @@ struct writer {
 	uint64_t dirty, max;
 	bool hungry; /* somebody waits for room */
 	bool stop;
-	int stuck; /* -errno of the last flush; 0: it went well */
+	uint64_t failures; /* flushes that failed so far */
+	int stuck; /* -errno of the last one that did */
 	struct pluri_err why;
 	struct work *pool;
 	pthread_t timer;
@@ -46,17 +47,20 @@ void writer_forgive(struct volume *v, uint64_t bytes)
 		writer_give(v->writer, bytes);
 }
 
-/* Wait until len more dirty bytes are within the bound. */
+/* Wait until len more dirty bytes are within the bound, or a flush that ended
+ * meanwhile has failed: an earlier failure may be a thing of the past. */
 static int writer_take(struct writer *w, uint64_t len, struct pluri_err *err)
 {
+	uint64_t failures;
 	int r = 0;
 
 	(void)pthread_mutex_lock(&w->lock);
+	failures = w->failures;
 	while (w->dirty > 0 && w->dirty + len > w->max && r == 0) {
 		w->hungry = true;
 		(void)pthread_cond_signal(&w->wake);
 		(void)pthread_cond_wait(&w->room, &w->lock);
-		if (w->stuck < 0 && w->dirty + len > w->max) {
+		if (w->failures != failures && w->dirty + len > w->max) {
 			r = w->stuck;
 			if (err)
 				*err = w->why;
@@ -93,8 +97,9 @@ static int write_flush_node(
 
 	(void)pthread_mutex_lock(&w->lock);
 	w->dirty -= done < w->dirty ? done : w->dirty;
-	w->stuck = r;
 	if (r < 0) {
+		w->failures++;
+		w->stuck = r;
 		w->why = why;
 		if (err)
 			*err = why;
@@ -162,11 +167,15 @@ static void writer_tick(struct writer *w, bool hungry)
 {
 	const uint64_t now = clock_mono_ms(w->v->clock);
 	struct node *node[WRITE_SCAN];
-	const unsigned n =
-		nodes_dirty(w->v->nodes, now, !hungry, node, WRITE_SCAN);
+	size_t at = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		write_queue_pinned(w->v, node[i], true);
+	do {
+		const unsigned n = nodes_dirty(
+			w->v->nodes, now, !hungry, &at, node, WRITE_SCAN);
+
+		for (unsigned i = 0; i < n; i++)
+			write_queue_pinned(w->v, node[i], true);
+	} while (at != 0);
 }
 
 static void *writer_main(void *arg)
@@ -197,21 +206,39 @@ int write_flush(struct volume *v, struct node *n, struct pluri_err *err)
 	return write_flush_node(v, n, true, err);
 }
 
+/* One try of every node; the first failure is told. */
+static int write_flush_each(struct volume *v, uint64_t start,
+	unsigned *ret_found, struct pluri_err *err)
+{
+	struct node *node[WRITE_SCAN];
+	size_t at = 0;
+	int r = 0;
+
+	*ret_found = 0;
+	do {
+		const unsigned n = nodes_dirty(
+			v->nodes, start, false, &at, node, WRITE_SCAN);
+
+		for (unsigned i = 0; i < n; i++) {
+			const int one = write_flush_node(
+				v, node[i], true, r < 0 ? NULL : err);
+
+			r = r < 0 ? r : one;
+			node_unpin(v->nodes, node[i]);
+		}
+		*ret_found += n;
+	} while (at != 0);
+	return r;
+}
+
 int write_flush_all(struct volume *v, struct pluri_err *err)
 {
 	const uint64_t start = clock_mono_ms(v->clock);
-	struct node *node[WRITE_SCAN];
-	unsigned n;
+	unsigned found = 1;
 	int r = 0;
 
-	do {
-		n = nodes_dirty(v->nodes, start, false, node, WRITE_SCAN);
-		for (unsigned i = 0; i < n; i++) {
-			if (r >= 0)
-				r = write_flush_node(v, node[i], true, err);
-			node_unpin(v->nodes, node[i]);
-		}
-	} while (n > 0 && r >= 0);
+	while (found > 0 && r >= 0)
+		r = write_flush_each(v, start, &found, err);
 	return r;
 }
 
@@ -250,6 +277,10 @@ static int write_lay(struct volume *v, struct node *n, uint64_t off,
 	if (data.len > NODE_SIZE_MAX || off > NODE_SIZE_MAX - data.len)
 		return pluri_fail(err, EFBIG, "beyond the largest file");
 	r = dirty_write(&n->dirty, off, data.data, data.len, true);
+	if (r < 0) { /* a part of it may be there; not behind the end */
+		(void)dirty_punch(&n->dirty, n->size, UINT64_MAX - n->size);
+		write_touch(v, n);
+	}
 	*ret_new = n->dirty.bytes - before;
 	if (r < 0)
 		return pluri_fail(err, -r, "no memory for dirty bytes");

@@ -5,14 +5,20 @@
 #include "fs/write.h"
 #include "meta/extent.h"
 
-/* Forget dirty bytes of a range; with node->lock held, nothing in flight. */
+/*
+ * Forget dirty bytes of a range; with node->lock held and no flush under way
+ * (one that could not give its bytes back has left them in flight). It cannot
+ * fail when the range reaches to the end.
+ */
 static int write_drop(struct volume *v, struct node *n, uint64_t off,
 	uint64_t len, struct pluri_err *err)
 {
-	const uint64_t before = n->dirty.bytes;
-	const int r = dirty_punch(&n->dirty, off, len);
+	const uint64_t before = n->dirty.bytes + n->flight.bytes;
+	int r = dirty_punch(&n->flight, off, len);
 
-	writer_forgive(v, before - n->dirty.bytes);
+	if (r >= 0)
+		r = dirty_punch(&n->dirty, off, len);
+	writer_forgive(v, before - n->dirty.bytes - n->flight.bytes);
 	return r < 0 ? pluri_fail(err, -r, "no memory to cut dirty bytes") : 0;
 }
 
@@ -61,8 +67,6 @@ static int write_set(struct volume *v, struct node *n, unsigned mask,
 		if (size > NODE_SIZE_MAX)
 			return pluri_fail(
 				err, EFBIG, "beyond the largest file");
-		if (size < n->size)
-			r = write_drop(v, n, size, UINT64_MAX - size, err);
 		if (!(mask & TREE_SET_MTIME)) {
 			a->mtime_ns = now;
 			mask |= TREE_SET_MTIME;
@@ -82,6 +86,9 @@ static int write_set(struct volume *v, struct node *n, unsigned mask,
 	if (mask & TREE_SET_POLICY)
 		n->policy = a->policy;
 	if ((mask & TREE_SET_SIZE) && size != n->size) {
+		/* After the rows: a cut that fails must not cost a byte. */
+		if (size < n->size)
+			(void)write_drop(v, n, size, UINT64_MAX - size, NULL);
 		n->size = size;
 		if (size != a->size)
 			write_mark(v, n);
@@ -119,13 +126,13 @@ int write_punch(struct volume *v, struct node *n, uint64_t off, uint64_t len,
 		(void)pthread_cond_wait(&n->idle, &n->lock);
 	r = node_know(v, n, err);
 	if (r >= 0)
-		r = write_drop(v, n, off, len, err);
-	if (r >= 0)
 		r = meta_begin(v->meta, &tx, err);
 	if (r >= 0) {
 		r = write_punch_rows(tx, n->ino, off, len, err);
 		r = meta_end(tx, r, err);
 	}
+	if (r >= 0)
+		r = write_drop(v, n, off, len, err);
 	if (r >= 0)
 		write_touch(v, n);
 	(void)pthread_mutex_unlock(&n->lock);
