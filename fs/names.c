@@ -184,12 +184,26 @@ int names_parent(
 	return meta_end(tx, tree_parent(tx, dir, ret, err), err);
 }
 
+/*
+ * An access list that nobody enforces must not be taken: cp -a sets a file's
+ * mode by it, and by chmod only when told that there are none.
+ */
+static int names_xattr_kept(const char *name, struct pluri_err *err)
+{
+	if (name && strncmp(name, "system.", 7) == 0)
+		return pluri_fail(
+			err, EOPNOTSUPP, "attribute %.64s is not kept", name);
+	return 0;
+}
+
 int names_setxattr(struct volume *v, uint64_t ino, const char *name,
 	struct pluri_span value, int flags, struct pluri_err *err)
 {
 	struct meta_tx *tx = NULL;
-	int r = names_begin(v, &tx, err);
+	int r = names_xattr_kept(name, err);
 
+	if (r == 0)
+		r = names_begin(v, &tx, err);
 	if (r < 0)
 		return r;
 	r = tree_setxattr(
@@ -201,8 +215,10 @@ int names_getxattr(struct volume *v, uint64_t ino, const char *name,
 	struct pluri_room *to, struct pluri_err *err)
 {
 	struct meta_tx *tx = NULL;
-	int r = meta_begin(v->meta, &tx, err);
+	int r = names_xattr_kept(name, err);
 
+	if (r == 0)
+		r = meta_begin(v->meta, &tx, err);
 	if (r < 0)
 		return r;
 	r = name ? tree_getxattr(tx, ino, name, to, err)
@@ -214,8 +230,10 @@ int names_delxattr(
 	struct volume *v, uint64_t ino, const char *name, struct pluri_err *err)
 {
 	struct meta_tx *tx = NULL;
-	int r = names_begin(v, &tx, err);
+	int r = names_xattr_kept(name, err);
 
+	if (r == 0)
+		r = names_begin(v, &tx, err);
 	if (r < 0)
 		return r;
 	r = tree_delxattr(tx, ino, name, clock_real_ns(v->clock), err);
