@@ -139,9 +139,8 @@ static int control_run(struct control *c, const struct control_ask *a,
 	if (strcmp(method, MHD_HTTP_METHOD_POST) != 0 ||
 		strncmp(url, CONTROL_PREFIX, skip) != 0)
 		return pluri_fail(err, ENOENT,
-			"there is nothing at %.16s %.100s: POST to " CONTROL_PREFIX
-			"NAME",
-			method, url);
+			"there is nothing at %.16s %.100s: POST to %sNAME",
+			method, url, CONTROL_PREFIX);
 	r = control_parse(a, &args, err);
 	if (r < 0)
 		return r;
