@@ -261,22 +261,21 @@ bool dirty_next(const struct dirty *d, uint64_t off, uint64_t len,
 	return true;
 }
 
-void dirty_copy(const struct dirty *d, uint64_t off, size_t len, uint8_t *to)
+int dirty_copy(const struct dirty *d, uint64_t off, size_t len, uint8_t *to)
 {
 	while (len > 0) {
 		const uint8_t *data = NULL;
 		uint64_t at = off;
 		size_t step = 0;
 
-		if (!dirty_next(d, off, len, &at, &step, &data) || at != off) {
-			assert(!"a range that is not all dirty");
-			return;
-		}
+		if (!dirty_next(d, off, len, &at, &step, &data) || at != off)
+			return -EIO;
 		memcpy(to, data, step);
 		off += step;
 		to += step;
 		len -= step;
 	}
+	return 0;
 }
 
 uint64_t dirty_run(const struct dirty *d, uint64_t off, uint64_t *ret_off)

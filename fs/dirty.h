@@ -39,8 +39,8 @@ int dirty_punch(struct dirty *d, uint64_t off, uint64_t len);
 bool dirty_next(const struct dirty *d, uint64_t off, uint64_t len,
 	uint64_t *ret_off, size_t *ret_len, const uint8_t **ret_data);
 
-/* Copy [off, off + len), which must all be dirty, to `to`. */
-void dirty_copy(const struct dirty *d, uint64_t off, size_t len,
+/* Copy [off, off + len) to `to`. -EIO when a part of it is not dirty. */
+int dirty_copy(const struct dirty *d, uint64_t off, size_t len,
 	uint8_t *to);
 /* Length of the run of adjoining pieces that begins at or after off;
  * *ret_off is where it begins. 0: none. */

@@ -215,9 +215,9 @@ static int flush_cut(struct flush *f, uint64_t off, uint64_t left, bool whole,
 			return r;
 	}
 	at = f->arena + f->arena_len;
-	if (want > f->ahead)
-		dirty_copy(&f->n->flight, off + f->ahead, want - f->ahead,
-			at + f->ahead);
+	if (want > f->ahead && dirty_copy(&f->n->flight, off + f->ahead,
+				       want - f->ahead, at + f->ahead) < 0)
+		return pluri_fail(err, EIO, "a dirty range has a hole");
 	len = cdc_cut(&f->pol.cdc, at, want);
 	if (len == 0 && !whole) {
 		*ret_len = 0;

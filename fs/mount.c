@@ -247,7 +247,7 @@ static int mount_open(
 	return r;
 }
 
-int volume_mount(const struct config *c, const struct mount_request *q,
+int mount_volume(const struct config *c, const struct mount_request *q,
 	struct pluri_err *err)
 {
 	pluri_auto(volume) v = NULL;

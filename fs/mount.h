@@ -31,7 +31,7 @@ struct mount_request {
  * ours; an unknown one is -EINVAL with the nearest known name. The source
  * field in /proc/self/mountinfo reads "pluri:" and c->file, absolute.
  */
-int volume_mount(const struct config *c, const struct mount_request *r,
+int mount_volume(const struct config *c, const struct mount_request *r,
 	struct pluri_err *err);
 
 #endif

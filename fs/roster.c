@@ -24,19 +24,20 @@ int roster_policy_read(const struct config_policy *p, struct roster_policy *ret,
 	return 0;
 }
 
-/* Resolve members and spread against the stores; with the lock held. */
-static void roster_resolve(struct roster *r, struct roster_policy *pol)
+/* Resolve members and spread against the stores. */
+static void roster_resolve(
+	const struct roster_table *t, struct roster_policy *pol)
 {
 	const char *provider[PLURI_STORES_MAX];
 	unsigned n = 0;
 
 	pol->members = 0;
-	for (unsigned i = 0; i < r->stores; i++) {
-		if (!roster_names(&pol->text, r->store[i].name))
+	for (unsigned i = 0; i < t->stores; i++) {
+		if (!roster_names(&pol->text, t->store[i].name))
 			continue;
-		pol->members |= UINT64_C(1) << r->store[i].num;
-		if (r->store[i].state == STORE_ACTIVE)
-			provider[n++] = r->store[i].provider;
+		pol->members |= UINT64_C(1) << t->store[i].num;
+		if (t->store[i].state == STORE_ACTIVE)
+			provider[n++] = t->store[i].provider;
 	}
 	pol->min_providers = roster_providers(pol, provider, n);
 	if (pol->min_providers == 0)
@@ -64,33 +65,39 @@ static int roster_rows(
 	return meta_end(tx, rc, err);
 }
 
-/* Take parsed rows over, all or nothing; with the lock held for writing. */
-static int roster_take(
-	struct roster *r, const struct roster_rows *rows, struct pluri_err *err)
+static int roster_parse(const struct roster_rows *rows, struct roster_table *t,
+	struct pluri_err *err)
 {
 	int rc = 0;
 
+	memcpy(t->store, rows->store, sizeof(t->store));
+	t->stores = rows->stores;
+	t->policies = rows->policies;
 	for (unsigned i = 0; i < rows->stores && rc >= 0; i++)
 		rc = config_store_parse(rows->store[i].name,
-			rows->store[i].text, &r->text[i], err);
-	if (rc < 0)
-		return rc;
-	memcpy(r->store, rows->store, sizeof(r->store));
-	r->stores = rows->stores;
+			rows->store[i].text, &t->text[i], err);
 	for (unsigned i = 0; i < rows->policies && rc >= 0; i++) {
 		struct config_policy p = {0};
 
 		rc = config_policy_parse(
 			rows->policy[i].name, rows->policy[i].text, &p, err);
 		if (rc >= 0)
-			rc = roster_policy_read(&p, &r->policy[i], err);
-		if (rc < 0)
-			return rc;
-		r->policy[i].num = rows->policy[i].num;
-		roster_resolve(r, &r->policy[i]);
+			rc = roster_policy_read(&p, &t->policy[i], err);
+		t->policy[i].num = rows->policy[i].num;
+		if (rc >= 0)
+			roster_resolve(t, &t->policy[i]);
 	}
-	r->policies = rows->policies;
-	return 0;
+	return rc;
+}
+
+static int roster_read(
+	struct roster *r, struct roster_table *t, struct pluri_err *err)
+{
+	pluri_auto_mem void *mem = calloc(1, sizeof(struct roster_rows));
+	const int rc = mem ? roster_rows(r, mem, err)
+			   : pluri_fail(err, ENOMEM, "stores: no memory");
+
+	return rc < 0 ? rc : roster_parse(mem, t, err);
 }
 
 /* --- instances follow the rows ------------------------------------------------- */
@@ -130,37 +137,55 @@ static int roster_start(struct roster *r, const struct store_row *row,
 	return 0;
 }
 
-static int roster_follow(struct roster *r, struct pluri_err *err)
+/* Open what is new or changed. */
+static int roster_follow(
+	struct roster *r, const struct roster_table *t, struct pluri_err *err)
 {
-	uint64_t known = 0;
 	int rc = 0;
 
-	for (unsigned i = 0; i < r->stores && rc >= 0; i++) {
-		known |= UINT64_C(1) << r->store[i].num;
-		rc = roster_start(r, &r->store[i], &r->text[i], err);
-	}
-	for (uint32_t num = 0; num < PLURI_STORES_MAX && rc >= 0; num++)
-		if (!(known >> num & 1))
-			roster_shut(r, num);
+	for (unsigned i = 0; i < t->stores && rc >= 0; i++)
+		rc = roster_start(r, &t->store[i], &t->text[i], err);
 	return rc;
 }
 
+/* Shut what is not registered any more. */
+static void roster_leave(struct roster *r, const struct roster_table *t)
+{
+	uint64_t known = 0;
+
+	for (unsigned i = 0; i < t->stores; i++)
+		known |= UINT64_C(1) << t->store[i].num;
+	for (uint32_t num = 0; num < PLURI_STORES_MAX; num++)
+		if (!(known >> num & 1))
+			roster_shut(r, num);
+}
+
+/*
+ * Opening a plugin may run a credentials command, and shutting one waits for
+ * its calls: neither happens under the lock that placement takes.
+ */
 int roster_reload(struct roster *r, struct pluri_err *err)
 {
-	pluri_auto_mem void *mem = calloc(1, sizeof(struct roster_rows));
-	struct roster_rows *rows = mem;
+	struct roster_table *t = calloc(1, sizeof(*t));
+	struct roster_table *old;
 	int rc;
 
-	if (!rows)
+	if (!t)
 		return pluri_fail(err, ENOMEM, "stores: no memory");
-	rc = roster_rows(r, rows, err);
-	if (rc < 0)
-		return rc;
-	(void)pthread_rwlock_wrlock(&r->lock);
-	rc = roster_take(r, rows, err);
+	(void)pthread_mutex_lock(&r->reload);
+	rc = roster_read(r, t, err);
 	if (rc >= 0)
-		rc = roster_follow(r, err);
-	(void)pthread_rwlock_unlock(&r->lock);
+		rc = roster_follow(r, t, err);
+	if (rc >= 0) {
+		(void)pthread_rwlock_wrlock(&r->lock);
+		old = r->now;
+		r->now = t;
+		(void)pthread_rwlock_unlock(&r->lock);
+		roster_leave(r, t);
+		t = old;
+	}
+	(void)pthread_mutex_unlock(&r->reload);
+	free(t);
 	return rc;
 }
 
@@ -173,6 +198,7 @@ int roster_open(struct volume *v, struct roster **ret, struct pluri_err *err)
 		return pluri_fail(err, ENOMEM, "stores: no memory");
 	r->v = v;
 	(void)pthread_rwlock_init(&r->lock, NULL);
+	(void)pthread_mutex_init(&r->reload, NULL);
 	rc = roster_reload(r, err);
 	if (rc < 0)
 		return rc;
@@ -187,6 +213,8 @@ void roster_free(struct roster *r)
 		return;
 	for (uint32_t num = 0; num < PLURI_STORES_MAX; num++)
 		roster_host_free(r->host[num]);
+	(void)pthread_mutex_destroy(&r->reload);
 	(void)pthread_rwlock_destroy(&r->lock);
+	free(r->now);
 	free(r);
 }

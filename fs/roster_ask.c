@@ -42,8 +42,8 @@ unsigned roster_stores(struct roster *r, struct store_row *ret_stores)
 	unsigned n;
 
 	(void)pthread_rwlock_rdlock(&r->lock);
-	n = r->stores;
-	memcpy(ret_stores, r->store, n * sizeof(r->store[0]));
+	n = r->now->stores;
+	memcpy(ret_stores, r->now->store, n * sizeof(r->now->store[0]));
 	(void)pthread_rwlock_unlock(&r->lock);
 	return n;
 }
@@ -53,9 +53,9 @@ int roster_store(struct roster *r, uint32_t num, struct store_row *ret)
 	int rc = -ENOENT;
 
 	(void)pthread_rwlock_rdlock(&r->lock);
-	for (unsigned i = 0; i < r->stores; i++)
-		if (r->store[i].num == num) {
-			*ret = r->store[i];
+	for (unsigned i = 0; i < r->now->stores; i++)
+		if (r->now->store[i].num == num) {
+			*ret = r->now->store[i];
 			rc = 0;
 		}
 	(void)pthread_rwlock_unlock(&r->lock);
@@ -67,9 +67,9 @@ int roster_find_store(struct roster *r, const char *name, struct store_row *ret)
 	int rc = -ENOENT;
 
 	(void)pthread_rwlock_rdlock(&r->lock);
-	for (unsigned i = 0; i < r->stores; i++)
-		if (strcmp(r->store[i].name, name) == 0) {
-			*ret = r->store[i];
+	for (unsigned i = 0; i < r->now->stores; i++)
+		if (strcmp(r->now->store[i].name, name) == 0) {
+			*ret = r->now->store[i];
 			rc = 0;
 		}
 	(void)pthread_rwlock_unlock(&r->lock);
@@ -81,8 +81,8 @@ unsigned roster_policies(struct roster *r, struct roster_policy *ret)
 	unsigned n;
 
 	(void)pthread_rwlock_rdlock(&r->lock);
-	n = r->policies;
-	memcpy(ret, r->policy, n * sizeof(r->policy[0]));
+	n = r->now->policies;
+	memcpy(ret, r->now->policy, n * sizeof(r->now->policy[0]));
 	(void)pthread_rwlock_unlock(&r->lock);
 	return n;
 }
@@ -91,9 +91,9 @@ unsigned roster_policies(struct roster *r, struct roster_policy *ret)
 static const struct roster_policy *roster_find(
 	const struct roster *r, uint32_t num)
 {
-	for (unsigned i = 0; i < r->policies; i++)
-		if (r->policy[i].num == num)
-			return &r->policy[i];
+	for (unsigned i = 0; i < r->now->policies; i++)
+		if (r->now->policy[i].num == num)
+			return &r->now->policy[i];
 	return NULL;
 }
 
@@ -148,14 +148,15 @@ int roster_place(struct roster *r, uint32_t policy, const struct pluri_id *pack,
 	if (!pol) {
 		rc = pluri_fail(err, EINVAL, "policy %u is not known", policy);
 	} else {
-		roster_fill(pol, r->store, r->stores, table);
+		roster_fill(pol, r->now->store, r->now->stores, table);
 		roster_rule(pol, &rule);
-		rc = place_choose(pack, &rule, table, r->stores, &choice, err);
+		rc = place_choose(
+			pack, &rule, table, r->now->stores, &choice, err);
 		if (rc < 0 && err)
 			(void)pluri_where(err, "policy %s", pol->name);
 	}
 	for (unsigned i = 0; i < choice.n; i++)
-		ret_stores[i] = r->store[choice.store[i]].num;
+		ret_stores[i] = r->now->store[choice.store[i]].num;
 	if (rc >= 0)
 		*ret_n = choice.n;
 	(void)pthread_rwlock_unlock(&r->lock);
@@ -166,7 +167,7 @@ unsigned roster_table(struct roster *r, uint32_t policy,
 	struct place_store *ret, uint32_t *ret_nums, void **keep,
 	struct place_rule *ret_rule)
 {
-	struct store_row *rows = malloc(sizeof(r->store));
+	struct store_row *rows = malloc(sizeof(r->now->store));
 	const struct roster_policy *pol;
 	unsigned n = 0;
 
@@ -176,8 +177,8 @@ unsigned roster_table(struct roster *r, uint32_t policy,
 	(void)pthread_rwlock_rdlock(&r->lock);
 	pol = roster_find(r, policy);
 	if (pol) {
-		n = r->stores;
-		memcpy(rows, r->store, n * sizeof(rows[0]));
+		n = r->now->stores;
+		memcpy(rows, r->now->store, n * sizeof(rows[0]));
 		roster_fill(pol, rows, n, ret);
 		roster_rule(pol, ret_rule);
 		for (unsigned i = 0; i < n; i++)

@@ -8,13 +8,19 @@
 
 #include "fs/roster.h"
 
-struct roster {
-	struct volume *v;
-	pthread_rwlock_t lock; /* guards all below */
+/* What is registered, parsed. */
+struct roster_table {
 	unsigned stores, policies;
 	struct store_row store[PLURI_STORES_MAX];
 	struct config_store text[PLURI_STORES_MAX]; /* parallel to store */
 	struct roster_policy policy[PLURI_POLICIES_MAX];
+};
+
+struct roster {
+	struct volume *v;
+	pthread_rwlock_t lock; /* guards now: copied from, and swapped */
+	struct roster_table *now;
+	pthread_mutex_t reload; /* one at a time; guards all below */
 	struct roster_host *host[PLURI_STORES_MAX]; /* by store number */
 	char opened[PLURI_STORES_MAX][STORES_TEXT_MAX]; /* text it was opened
 							   with, "": not */

@@ -128,8 +128,9 @@ static int staging_start(struct staging *s, struct staging_slot *slot,
 		return r;
 	}
 	atomic_store(&p->unsynced, true);
-	atomic_store(&s->last, p->row.num);
 	(void)pthread_mutex_lock(&s->lock);
+	if (p->row.num > atomic_load(&s->last))
+		atomic_store(&s->last, p->row.num);
 	s->dir_unsynced = true;
 	p->next_file = s->files;
 	s->files = p;

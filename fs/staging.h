@@ -37,7 +37,7 @@ int staging_add(struct staging *s, uint32_t policy, const struct encoded *e,
 /* Close every open pack that has chunks, now. */
 int staging_close(struct staging *s, struct pluri_err *err);
 
-/* The highest pack number given out so far; 0: none in this life. */
+/* The highest pack number given out so far, in earlier lives too; 0: none. */
 uint64_t staging_last(struct staging *s);
 
 /* For fs/commit.c: sync every file written since the last time. */

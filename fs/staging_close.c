@@ -40,8 +40,9 @@ int staging_record(struct staging *s, const struct pack_row *row,
 }
 
 /*
- * Index, placement, row; durably, before any cloud can see it. A pack that
- * failed before may have a torn index: replay cuts it off and writes it again.
+ * Index, placement, row; durably, before any cloud can see it. After a failure
+ * all of it may be repeated: closing cuts a torn index off and writes the same
+ * bytes again.
  */
 static int staging_finish(
 	struct staging *s, struct staging_pack *p, struct pluri_err *err)
@@ -49,13 +50,7 @@ static int staging_finish(
 	struct shard_row shards[PLURI_SHARDS_MAX];
 	struct pack_seal seal = {0};
 	unsigned n = 0;
-	int r;
-
-	if (!p->failed)
-		r = pack_close(p->writer, &seal, err);
-	else
-		r = pack_replay(s->v->keys, &p->row.id, p->fd,
-			pack_bytes(p->writer), &seal, err);
+	int r = pack_close(p->writer, &seal, err);
 	atomic_store(&p->unsynced, true);
 	if (r >= 0) {
 		/* The row says what the index of the file must bear out. */
@@ -125,6 +120,7 @@ void staging_close_pending(struct staging *s)
 struct staging_found {
 	struct pack_row *row;
 	size_t n, cap;
+	uint64_t last; /* highest number */
 };
 
 static int staging_note(void *arg, const struct pack_row *p)
@@ -132,6 +128,7 @@ static int staging_note(void *arg, const struct pack_row *p)
 	struct staging_found *f = arg;
 	struct pack_row *more;
 
+	f->last = p->num;
 	if (p->state != PACK_OPEN && !p->local)
 		return 0;
 	if (f->n == f->cap) {
@@ -228,6 +225,7 @@ int staging_recover(struct staging *s, struct pluri_err *err)
 		return r;
 	r = packs_list(tx, 0, staging_note, &found, err);
 	r = meta_end(tx, r, err);
+	atomic_store(&s->last, found.last);
 	for (size_t i = 0; i < found.n && r >= 0; i++) {
 		struct pluri_err why = {0};
 

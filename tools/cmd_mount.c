@@ -38,7 +38,7 @@ static void cmd_serve(const struct config *c, struct mount_request *r)
 	struct pluri_err err = {0};
 	int e;
 
-	e = volume_mount(c, r, &err);
+	e = mount_volume(c, r, &err);
 	if (e < 0)
 		daemon_failed(r->ready_fd, &err);
 	exit(e < 0 ? 1 : 0);
@@ -73,7 +73,7 @@ static int cmd_run(const char *volume, const char *dir, bool foreground,
 	if (e < 0)
 		return e;
 	if (foreground)
-		return volume_mount(c, &r, err);
+		return mount_volume(c, &r, err);
 	return cmd_background(c, &r, err);
 }
 

@@ -133,7 +133,7 @@ static void check_runs(struct world *w)
 
 		assert_true(i == 0 || at == pos || !w->map.has[i - 1]);
 		assert_true(i + n == SPACE || !w->map.has[i + n]);
-		dirty_copy(&w->d, at, n, got);
+		assert_int_equal(dirty_copy(&w->d, at, n, got), 0);
 		assert_memory_equal(got, &w->map.byte[i], n);
 		pos = at + n;
 		sum += n;
@@ -230,13 +230,13 @@ static void dirty__longer_than_a_piece__cut_anywhere(void **state)
 		assert_int_equal(dirty_write(&d, 7, data, BIG, true), 0);
 		assert_int_equal(dirty_run(&d, 0, &at), BIG);
 		assert_int_equal(at, 7);
-		dirty_copy(&d, 7, BIG, got);
+		assert_int_equal(dirty_copy(&d, 7, BIG, got), 0);
 		assert_memory_equal(got, data, BIG);
 		assert_int_equal(dirty_punch(&d, 7, cutting), 0);
 		assert_int_equal(d.bytes, BIG - cutting);
 		assert_int_equal(dirty_run(&d, 0, &at), BIG - cutting);
 		assert_int_equal(at, 7 + cutting);
-		dirty_copy(&d, at, BIG - cutting, got);
+		assert_int_equal(dirty_copy(&d, at, BIG - cutting, got), 0);
 		assert_memory_equal(got, data + cutting, BIG - cutting);
 	}
 	dirty_free(&d);

@@ -143,7 +143,7 @@ int probe_run(const struct config *c, const char *store, bool conformance,
 	return 0;
 }
 
-int volume_mount(const struct config *c, const struct mount_request *r,
+int mount_volume(const struct config *c, const struct mount_request *r,
 	struct pluri_err *err)
 {
 	(void)fprintf(stderr, "mount %s -o %s\n", c->name,
