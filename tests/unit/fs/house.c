@@ -77,11 +77,11 @@ void house_new(struct house *h, const char *volume, const char *policy)
 		"key = file:%s/key\n%s\n"
 		"[store \"a\"]\nbackend = local\nurl = %s/a\n"
 		"[store \"b\"]\nbackend = fault\nurl = fault:local:%s/b\n"
-		"fault_file = %s/b.fault\n"
+		"fault_file = %s/b.fault\nfault_log = %s/b.log\n"
 		"[store \"c\"]\nbackend = mem\nurl = mem:%s\n"
 		"[policy \"default\"]\n%s\n",
 		h->dir, h->dir, *volume ? volume : "timeout = 2s", h->dir,
-		h->dir, h->dir, h->dir + 5,
+		h->dir, h->dir, h->dir, h->dir + 5,
 		*policy ? policy : "layout = mirror:2\npack = 1M");
 	c = house_config(h);
 	house_told(h, volume_create(c, &report, &err), &err);
