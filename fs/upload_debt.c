@@ -50,20 +50,20 @@ void upload_settle(struct upload *u, const struct shard_row *shard)
 	(void)pthread_cond_broadcast(&u->paid);
 }
 
-void upload_queue(struct upload *u, struct debt *d, bool front)
+void upload_queue(struct upload *u, struct debt *d, bool again)
 {
 	struct debtor *s = &u->store[d->shard.store];
+	struct debt **at = s->tail;
 
-	if (front) {
-		d->next = s->head;
-		if (!s->head)
-			s->tail = &d->next;
-		s->head = d;
-	} else {
-		d->next = NULL;
-		*s->tail = d;
-		s->tail = &d->next;
+	if (again) { /* among the first, since several go at once */
+		at = &s->head;
+		while (*at && (*at)->shard.pack < d->shard.pack)
+			at = &(*at)->next;
 	}
+	d->next = *at;
+	*at = d;
+	if (!d->next)
+		s->tail = &d->next;
 	s->queued++;
 }
 

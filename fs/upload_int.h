@@ -52,7 +52,8 @@ struct upload {
 
 /* All of them with the lock held. */
 
-void upload_queue(struct upload *u, struct debt *d, bool front);
+/* again: it was there before, and goes back to its place by age. */
+void upload_queue(struct upload *u, struct debt *d, bool again);
 /* The first one that may be tried now; else NULL, and *until is when. */
 struct debt *upload_pop(struct debtor *s, uint64_t now, uint64_t *until);
 
