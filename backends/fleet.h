@@ -110,9 +110,14 @@ void fleet_mark(struct fleet *f, unsigned store, enum fleet_class c,
 #define FLEET_RETRY 1u
 #define FLEET_BARE 2u
 
-int fleet_get(struct fleet *f, unsigned store, const char *key, uint64_t off,
-	struct pluri_room *into, uint64_t *ret_size, uint64_t deadline_ms,
-	unsigned flags, struct pluri_err *err);
+struct fleet_at { /* one object of one store, and how long */
+	unsigned store;
+	const char *key;
+	uint64_t deadline_ms;
+	unsigned flags;
+};
+int fleet_get(struct fleet *f, const struct fleet_at *at, uint64_t off,
+	struct pluri_room *into, uint64_t *ret_size, struct pluri_err *err);
 int fleet_put_one(struct fleet *f, unsigned store, const char *key,
 	struct pluri_span body, uint64_t deadline_ms, unsigned flags,
 	struct pluri_err *err);

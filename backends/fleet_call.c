@@ -149,18 +149,17 @@ static int call_run(struct fleet *f, const struct call *c,
 	return r;
 }
 
-int fleet_get(struct fleet *f, unsigned store, const char *key, uint64_t off,
-	struct pluri_room *into, uint64_t *ret_size, uint64_t deadline_ms,
-	unsigned flags, struct pluri_err *err)
+int fleet_get(struct fleet *f, const struct fleet_at *at, uint64_t off,
+	struct pluri_room *into, uint64_t *ret_size, struct pluri_err *err)
 {
 	const struct call c = {
 		.kind = FLEET_GET,
-		.store = store,
-		.key = key,
+		.store = at->store,
+		.key = at->key,
 		.off = off,
 		.room = into->cap,
-		.deadline_ms = deadline_ms,
-		.flags = flags,
+		.deadline_ms = at->deadline_ms,
+		.flags = at->flags,
 	};
 	pluri_auto(fleet_op) op = NULL;
 	int r;

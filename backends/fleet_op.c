@@ -146,7 +146,8 @@ static int op_get(
 		&op->room, &op->size, err);
 	if (r == 0 && op->room.len > op->room.cap)
 		return pluri_fail(err, EBADMSG,
-			"get of %s: the plugin claims %zu bytes in room for %zu",
+			"get of %s: the plugin claims %zu bytes in room "
+			"for %zu",
 			op->key, op->room.len, op->room.cap);
 	return r;
 }

@@ -241,7 +241,7 @@ void fleet_queue_return(struct fleet_op *op, int code, uint64_t retry_after_ms,
 {
 	const uint64_t us = queue_now_us() - op->start_us;
 	struct fleet_store *s = op->store;
-	/* Failing because it was told to stop, or by its body, proves nothing */
+	/* Told to stop, or failed by its body: that proves nothing. */
 	const bool vain = code < 0 && (op->unwanted || op->body_failed);
 	char late[PLURI_ERR_TEXT];
 

@@ -108,7 +108,7 @@ static void read_line_up(struct read_race *race)
 	fleet_read_order(ranks, race->r->n, race->order);
 }
 
-/* --- asking ----------------------------------------------------------------- */
+/* --- asking --------------------------------------------------------------- */
 
 static void read_bad(struct read_racer *racer, int code, const char *text)
 {
@@ -214,7 +214,7 @@ static uint64_t read_until(const struct read_race *race)
 	return until;
 }
 
-/* --- answers ---------------------------------------------------------------- */
+/* --- answers -------------------------------------------------------------- */
 
 /* What the judge finds speaks of the store, though the plugin was content. */
 static void read_blame(struct fleet_store *s, const char *text)
@@ -281,7 +281,7 @@ static void read_run(struct read_race *race)
 	}
 }
 
-/* --- the end ---------------------------------------------------------------- */
+/* --- the end -------------------------------------------------------------- */
 
 static void read_story(const struct read_race *race, char *to, size_t cap)
 {

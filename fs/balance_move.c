@@ -139,8 +139,10 @@ static int balance_check_piece(struct balance_check *c, uint64_t off,
 	uint64_t size = 0;
 	int r;
 
-	r = fleet_get(c->v->fleet, c->store, c->key, off, &room, &size,
-		balance_move_deadline(c->v), FLEET_RETRY, err);
+	r = fleet_get(c->v->fleet,
+		&(struct fleet_at){c->store, c->key,
+			balance_move_deadline(c->v), FLEET_RETRY},
+		off, &room, &size, err);
 	if (r == -ENOENT) /* it was put a moment ago */
 		return pluri_fail(err, EBADMSG,
 			"%s is not there after it was put", c->key);

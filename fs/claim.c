@@ -74,8 +74,10 @@ int claim_look(const struct claim *at, const struct keys *keys, char *ret_store,
 	struct descriptor d = {0};
 	int r;
 
-	r = fleet_get(at->fleet, at->store, DESCRIPTOR_NAME, 0, &room, NULL,
-		at->deadline_ms, CLAIM_FLAGS, err);
+	r = fleet_get(at->fleet,
+		&(struct fleet_at){at->store, DESCRIPTOR_NAME, at->deadline_ms,
+			CLAIM_FLAGS},
+		0, &room, NULL, err);
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)

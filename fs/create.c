@@ -188,7 +188,7 @@ static int create_run(struct create *m, struct pluri_err *err)
 		r = create_look(m, err);
 	if (r == 0 && m->key_missing)
 		r = secret_key_create(m->c->key, m->master, err);
-	if (r == 0)
+	if (r == 0 && !m->again)
 		r = create_dir_remember(m->dir, &m->info.id, err);
 	if (r < 0)
 		return r;

@@ -229,8 +229,9 @@ static int fetch_piece(struct volume *v, const struct fleet_source *src,
 
 	if (!room.data)
 		return pluri_fail(err, ENOMEM, "no memory to copy a pack");
-	r = fleet_get(v->fleet, src->store, src->key, SHARD_HEAD + off, &room,
-		NULL, deadline, FLEET_RETRY, err);
+	r = fleet_get(v->fleet,
+		&(struct fleet_at){src->store, src->key, deadline, FLEET_RETRY},
+		SHARD_HEAD + off, &room, NULL, err);
 	if (r >= 0 && room.len != len)
 		r = pluri_fail(err, EBADMSG, "shard %s ends early", src->key);
 	if (r >= 0) {

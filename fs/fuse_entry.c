@@ -213,7 +213,7 @@ static void fuse_link(
 		fuse_answer_entry(req, &a);
 }
 
-/* --- extended attributes ----------------------------------------------------- */
+/* --- extended attributes -------------------------------------------------- */
 
 static void fuse_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
 	const char *value, size_t size, int flags)

@@ -19,6 +19,20 @@ static int names_begin(
 	return r < 0 ? r : meta_begin(v->meta, ret, err);
 }
 
+/* A change that only the database saw: a node must not hide its time. */
+static void names_changed(struct volume *v, uint64_t ino, int64_t ctime_ns)
+{
+	struct node *n = node_peek(v->nodes, ino);
+
+	if (!n)
+		return;
+	(void)pthread_mutex_lock(&n->lock);
+	if (n->known && ctime_ns > n->ctime_ns)
+		n->ctime_ns = ctime_ns;
+	(void)pthread_mutex_unlock(&n->lock);
+	node_unpin(v->nodes, n);
+}
+
 int names_stat(struct volume *v, uint64_t ino, struct tree_attr *ret,
 	struct pluri_err *err)
 {
@@ -82,9 +96,11 @@ int names_link(struct volume *v, uint64_t ino, uint64_t dir, const char *name,
 	r = tree_link(tx, ino, dir, names_of(name), clock_real_ns(v->clock),
 		ret, err);
 	r = meta_end(tx, r, err);
-	if (r >= 0)
-		node_overlay(v, ret);
-	return r;
+	if (r < 0)
+		return r;
+	names_changed(v, ino, ret->ctime_ns);
+	node_overlay(v, ret);
+	return 0;
 }
 
 int names_unlink(struct volume *v, uint64_t dir, const char *name, bool is_dir,
@@ -99,9 +115,12 @@ int names_unlink(struct volume *v, uint64_t dir, const char *name, bool is_dir,
 	r = tree_unlink(tx, dir, names_of(name), is_dir,
 		clock_real_ns(v->clock), &lost, err);
 	r = meta_end(tx, r, err);
-	if (r >= 0 && lost.nlink == 0)
+	if (r < 0)
+		return r;
+	names_changed(v, lost.ino, lost.ctime_ns);
+	if (lost.nlink == 0)
 		node_gone(v->nodes, lost.ino);
-	return r;
+	return 0;
 }
 
 int names_rename(
@@ -116,9 +135,14 @@ int names_rename(
 		return r;
 	r = tree_rename(tx, mv, clock_real_ns(v->clock), &moved, &lost, err);
 	r = meta_end(tx, r, err);
-	if (r >= 0 && lost.ino != 0 && lost.nlink == 0)
+	if (r < 0)
+		return r;
+	names_changed(v, moved.ino, moved.ctime_ns);
+	if (lost.ino != 0)
+		names_changed(v, lost.ino, lost.ctime_ns);
+	if (lost.ino != 0 && lost.nlink == 0)
 		node_gone(v->nodes, lost.ino);
-	return r;
+	return 0;
 }
 
 int names_readlink(struct volume *v, uint64_t ino,
@@ -199,6 +223,7 @@ static int names_xattr_kept(const char *name, struct pluri_err *err)
 int names_setxattr(struct volume *v, uint64_t ino, const char *name,
 	struct pluri_span value, int flags, struct pluri_err *err)
 {
+	const int64_t now = clock_real_ns(v->clock);
 	struct meta_tx *tx = NULL;
 	int r = names_xattr_kept(name, err);
 
@@ -206,9 +231,11 @@ int names_setxattr(struct volume *v, uint64_t ino, const char *name,
 		r = names_begin(v, &tx, err);
 	if (r < 0)
 		return r;
-	r = tree_setxattr(
-		tx, ino, name, value, flags, clock_real_ns(v->clock), err);
-	return meta_end(tx, r, err);
+	r = tree_setxattr(tx, ino, name, value, flags, now, err);
+	r = meta_end(tx, r, err);
+	if (r >= 0)
+		names_changed(v, ino, now);
+	return r;
 }
 
 int names_getxattr(struct volume *v, uint64_t ino, const char *name,
@@ -229,6 +256,7 @@ int names_getxattr(struct volume *v, uint64_t ino, const char *name,
 int names_delxattr(
 	struct volume *v, uint64_t ino, const char *name, struct pluri_err *err)
 {
+	const int64_t now = clock_real_ns(v->clock);
 	struct meta_tx *tx = NULL;
 	int r = names_xattr_kept(name, err);
 
@@ -236,6 +264,9 @@ int names_delxattr(
 		r = names_begin(v, &tx, err);
 	if (r < 0)
 		return r;
-	r = tree_delxattr(tx, ino, name, clock_real_ns(v->clock), err);
-	return meta_end(tx, r, err);
+	r = tree_delxattr(tx, ino, name, now, err);
+	r = meta_end(tx, r, err);
+	if (r >= 0)
+		names_changed(v, ino, now);
+	return r;
 }

@@ -214,8 +214,9 @@ static int probe_read(
 	uint64_t size = 0;
 	int r;
 
-	r = fleet_get(p->fleet, 0, p->key, off, &room, &size, probe_deadline(p),
-		FLEET_BARE, err);
+	r = fleet_get(p->fleet,
+		&(struct fleet_at){0, p->key, probe_deadline(p), FLEET_BARE},
+		off, &room, &size, err);
 	if (r < 0)
 		return r;
 	if (size != PROBE_BYTES || room.len != len ||
@@ -277,8 +278,10 @@ static bool probe_del(struct probe *p)
 
 	r = fleet_del(p->fleet, 0, p->key, probe_deadline(p), FLEET_BARE, &err);
 	if (r == 0) {
-		r = fleet_get(p->fleet, 0, p->key, 0, &room, NULL,
-			probe_deadline(p), FLEET_BARE, &err);
+		r = fleet_get(p->fleet,
+			&(struct fleet_at){
+				0, p->key, probe_deadline(p), FLEET_BARE},
+			0, &room, NULL, &err);
 		if (r == 0)
 			r = pluri_fail(&err, EBADMSG,
 				"the object is still there after it was "

@@ -138,8 +138,9 @@ int shard_job_same(struct volume *v, const struct shard_job *j, uint32_t store,
 	uint64_t size = 0;
 	const uint64_t deadline = clock_mono_ms(clock_system()) +
 				  2 * (uint64_t)v->config->timeout_ms;
-	const int r = fleet_get(v->fleet, store, key, 0, &room, &size, deadline,
-		FLEET_RETRY, err);
+	const int r = fleet_get(v->fleet,
+		&(struct fleet_at){store, key, deadline, FLEET_RETRY}, 0, &room,
+		&size, err);
 
 	if (r < 0)
 		return r;

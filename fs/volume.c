@@ -332,6 +332,8 @@ void volume_free(struct volume *v)
 static int volume_greet_mark(
 	struct volume *v, uint32_t store, int r, struct pluri_err *err)
 {
+	struct fleet_health h;
+
 	switch (r) {
 	case 1:
 		fleet_mark(v->fleet, store, FLEET_OK, NULL);
@@ -347,6 +349,17 @@ static int volume_greet_mark(
 	case -EEXIST:
 		fleet_mark(v->fleet, store, FLEET_FOREIGN,
 			"another volume's descriptor lies there");
+		return r;
+	case -EBADMSG:
+		fleet_mark(v->fleet, store, FLEET_CORRUPT,
+			"what lies in the place of the volume descriptor is "
+			"none");
+		return r;
+	case -EACCES: /* another key, unless it was the credentials */
+		if (fleet_health(v->fleet, store, &h) < 0 ||
+			h.class != FLEET_AUTH)
+			fleet_mark(v->fleet, store, FLEET_FOREIGN,
+				"the volume descriptor is under another key");
 		return r;
 	default:
 		return r; /* the fleet knows the class */

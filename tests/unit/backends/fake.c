@@ -290,8 +290,9 @@ int fake_get(struct fake_scene *s, unsigned store, uint64_t ms, unsigned flags,
 	uint8_t bytes[8];
 	struct pluri_room into = {bytes, sizeof(bytes), 0};
 
-	return fleet_get(s->fleet, store, "k", 0, &into, NULL, fake_soon(ms),
-		flags, err);
+	return fleet_get(s->fleet,
+		&(struct fleet_at){store, "k", fake_soon(ms), flags}, 0, &into,
+		NULL, err);
 }
 
 struct fleet_health fake_health(struct fake_scene *s, unsigned store)

@@ -19,8 +19,9 @@ static void get__range__bytes_size_and_counters(void **state)
 	uint64_t size = 0;
 	struct fleet_health h;
 
-	assert_int_equal(fleet_get(s->fleet, 0, "k", 998, &into, &size,
-				 fake_soon(5000), 0, NULL),
+	assert_int_equal(fleet_get(s->fleet,
+				 &(struct fleet_at){0, "k", fake_soon(5000), 0},
+				 998, &into, &size, NULL),
 		0);
 	assert_int_equal(into.len, 2);
 	assert_int_equal(bytes[1], (uint8_t)(999 * 7));
@@ -42,8 +43,9 @@ static void get__plugin_hangs__returns_at_deadline(void **state)
 
 	s->b[0].heeds = false;
 	fake_hold(&s->b[0], true);
-	assert_int_equal(fleet_get(s->fleet, 0, "k", 0, &into, NULL,
-				 fake_soon(50), 0, &e),
+	assert_int_equal(fleet_get(s->fleet,
+				 &(struct fleet_at){0, "k", fake_soon(50), 0},
+				 0, &into, NULL, &e),
 		-ETIMEDOUT);
 	assert_non_null(strstr(e.text, "store nas: get of k"));
 	assert_int_equal(fake_health(s, 0).class, FLEET_DOWN);
@@ -188,8 +190,8 @@ static void get__deadline_passed__store_not_blamed(void **state)
 	struct fake_scene *s = *state;
 	struct pluri_room into = {0};
 
-	assert_int_equal(
-		fleet_get(s->fleet, 0, "k", 0, &into, NULL, 1, 0, NULL),
+	assert_int_equal(fleet_get(s->fleet, &(struct fleet_at){0, "k", 1, 0},
+				 0, &into, NULL, NULL),
 		-ETIMEDOUT);
 	assert_int_equal(fake_entered(&s->b[0]), 0);
 	assert_int_equal(fake_health(s, 0).class, FLEET_OK);
