@@ -27,7 +27,6 @@ static int fuse_file_new(
 	}
 	fi->fh = (uintptr_t)f;
 	fi->keep_cache = 1;
-	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY;
 	return 0;
 }
 
@@ -122,15 +121,6 @@ static void fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 		(void)fuse_reply_write(req, size);
 }
 
-/* close(): what was written goes on its way; fsync is who waits. */
-static void fuse_flush(
-	fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	(void)ino;
-	(void)fi;
-	fuse_answer_err(req, 0, NULL);
-}
-
 static void fuse_release(
 	fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
@@ -207,7 +197,8 @@ void fuse_files(struct fuse_lowlevel_ops *ops)
 	ops->create = fuse_create;
 	ops->read = fuse_read;
 	ops->write = fuse_write;
-	ops->flush = fuse_flush;
+	/* No flush: at close() what was written goes on its way, and fsync is
+	 * who waits. The kernel is told so once, and asks no more. */
 	ops->release = fuse_release;
 	ops->fsync = fuse_fsync;
 	ops->fallocate = fuse_fallocate;
