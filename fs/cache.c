@@ -5,6 +5,7 @@
 #include "fs/cache.h"
 
 #define CACHE_BUCKETS 8192u /* a power of two */
+#define CACHE_BELLS 64u /* a power of two */
 
 enum frame_state { CACHE_EMPTY, CACHE_LOADING, CACHE_READY, CACHE_FAILED };
 
@@ -13,6 +14,7 @@ struct cache_frame {
 	uint32_t index;
 	uint32_t len;
 	uint32_t pins;
+	uint32_t waiters;
 	enum frame_state state;
 	bool listed; /* in its bucket and in the order of use */
 	struct cache_frame *next; /* in the bucket */
@@ -25,7 +27,9 @@ struct cache_frame {
 
 struct cache {
 	pthread_mutex_t lock; /* guards all below, and the frames' heads */
-	pthread_cond_t loaded;
+	/* A frame has been loaded. Many, since with one each of a prefetch's
+	 * frames would wake every reader. */
+	pthread_cond_t bell[CACHE_BELLS];
 	uint64_t max;
 	struct cache_stats stats;
 	struct cache_frame *newest;
@@ -40,18 +44,34 @@ int cache_new(uint64_t bytes, struct cache **ret, struct pluri_err *err)
 	if (!c)
 		return pluri_fail(err, ENOMEM, "cache: no memory");
 	(void)pthread_mutex_init(&c->lock, NULL);
-	(void)pthread_cond_init(&c->loaded, NULL);
+	for (unsigned i = 0; i < CACHE_BELLS; i++)
+		(void)pthread_cond_init(&c->bell[i], NULL);
 	c->max = bytes;
 	*ret = c;
 	return 0;
 }
 
+static uint64_t cache_hash(uint64_t chunk, uint32_t index)
+{
+	return ((chunk << 8 | index) * UINT64_C(0x9e3779b97f4a7c15)) >> 40;
+}
+
 static struct cache_frame **cache_bucket(
 	struct cache *c, uint64_t chunk, uint32_t index)
 {
-	uint64_t h = (chunk << 8 | index) * UINT64_C(0x9e3779b97f4a7c15);
+	return &c->bucket[cache_hash(chunk, index) & (CACHE_BUCKETS - 1)];
+}
 
-	return &c->bucket[(h >> 40) & (CACHE_BUCKETS - 1)];
+static pthread_cond_t *cache_bell(struct cache *c, const struct cache_frame *f)
+{
+	return &c->bell[cache_hash(f->chunk, f->index) & (CACHE_BELLS - 1)];
+}
+
+/* With the lock held. */
+static void cache_ring(struct cache *c, const struct cache_frame *f)
+{
+	if (f->waiters)
+		(void)pthread_cond_broadcast(cache_bell(c, f));
 }
 
 static void cache_order_out(struct cache *c, struct cache_frame *f)
@@ -105,7 +125,8 @@ void cache_free(struct cache *c)
 	if (!c)
 		return;
 	cache_shrink(c, 0);
-	(void)pthread_cond_destroy(&c->loaded);
+	for (unsigned i = 0; i < CACHE_BELLS; i++)
+		(void)pthread_cond_destroy(&c->bell[i]);
 	(void)pthread_mutex_destroy(&c->lock);
 	free(c);
 }
@@ -134,6 +155,7 @@ static struct cache_frame *cache_add(
 	f->len = 0;
 	f->cap = bytes;
 	f->pins = 1;
+	f->waiters = 0;
 	f->state = CACHE_LOADING;
 	f->listed = true;
 	f->next = *p;
@@ -180,7 +202,7 @@ void cache_ready(struct cache *c, struct cache_frame *f, uint32_t len)
 	(void)pthread_mutex_lock(&c->lock);
 	f->len = len;
 	f->state = CACHE_READY;
-	(void)pthread_cond_broadcast(&c->loaded);
+	cache_ring(c, f);
 	(void)pthread_mutex_unlock(&c->lock);
 }
 
@@ -191,7 +213,7 @@ void cache_failed(
 	f->err = *why;
 	f->state = CACHE_FAILED;
 	cache_unlist(c, f); /* pinned by the owner: not freed yet */
-	(void)pthread_cond_broadcast(&c->loaded);
+	cache_ring(c, f);
 	(void)pthread_mutex_unlock(&c->lock);
 }
 
@@ -200,8 +222,10 @@ int cache_wait(struct cache *c, struct cache_frame *f, struct pluri_err *err)
 	int r = 0;
 
 	(void)pthread_mutex_lock(&c->lock);
+	f->waiters++;
 	while (f->state == CACHE_LOADING)
-		(void)pthread_cond_wait(&c->loaded, &c->lock);
+		(void)pthread_cond_wait(cache_bell(c, f), &c->lock);
+	f->waiters--;
 	if (f->state == CACHE_FAILED) {
 		r = f->err.code ? -f->err.code : -EIO;
 		if (err)
