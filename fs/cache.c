@@ -246,6 +246,8 @@ void cache_unpin(struct cache *c, struct cache_frame *f)
 	(void)pthread_mutex_lock(&c->lock);
 	if (--f->pins == 0 && !f->listed)
 		free(f);
+	if (c->stats.bytes > c->max) /* it may have been pinned until now */
+		cache_shrink(c, c->max);
 	(void)pthread_mutex_unlock(&c->lock);
 }
 
