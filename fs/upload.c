@@ -69,13 +69,27 @@ static int upload_mark(
 	return meta_end(tx, r, err);
 }
 
+/* Ours, before anything is put: an unmounted disk looks like an empty one. */
+static int upload_meet(struct upload *u, uint32_t store, struct pluri_err *err)
+{
+	struct fleet_health h = {0};
+	int r;
+
+	if (atomic_load(&u->store[store].met) &&
+		(fleet_health(u->v->fleet, store, &h) < 0 ||
+			h.class == FLEET_OK))
+		return 0;
+	r = volume_greet(u->v, store, err);
+	atomic_store(&u->store[store].met, r >= 0);
+	return r;
+}
+
 /* *ret_hold: how long this debt alone should wait, since the store is not to
  * blame; 0: it is. */
 static int upload_pay(struct upload *u, const struct debt *d,
 	uint64_t *ret_hold, struct pluri_err *err)
 {
 	pluri_auto(shard_job) job = NULL;
-	struct fleet_health h = {0};
 	struct pack_row pack = {0};
 	bool owed = false;
 	int r = upload_load(u, d, &pack, &owed, err);
@@ -83,12 +97,9 @@ static int upload_pay(struct upload *u, const struct debt *d,
 	*ret_hold = 0;
 	if (r < 0 || !owed)
 		return r;
-	if (fleet_health(u->v->fleet, d->shard.store, &h) == 0 &&
-		h.class != FLEET_OK) {
-		r = volume_greet(u->v, d->shard.store, err);
-		if (r < 0)
-			return r;
-	}
+	r = upload_meet(u, d->shard.store, err);
+	if (r < 0)
+		return r;
 	r = shard_job_new(u->v, &pack, d->shard.index, &job, err);
 	if (r < 0) {
 		*ret_hold = UPLOAD_SOURCE_MS;

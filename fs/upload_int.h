@@ -27,6 +27,7 @@ struct debtor { /* one store */
 	unsigned queued, paying;
 	uint64_t next_ms; /* not before */
 	uint64_t pause_ms; /* the last pause */
+	_Atomic bool met; /* its descriptor was seen since the open */
 };
 
 /* What a pack still lacks. */
