@@ -10,7 +10,7 @@
 # DIR must lie on a filesystem with user extended attributes.
 set -euo pipefail
 
-WAIT_S=60
+WAIT_S=120
 SERVERS="account container object proxy"
 
 die() { echo "swift.sh: $*" >&2; exit 1; }
