@@ -207,9 +207,11 @@ static void read_abandon(struct volume *v, struct pins *p)
 	read_unpin(v, p);
 }
 
-/* Chunk bytes [off, off + len) to `to`. */
-static int read_chunk(struct volume *v, const struct chunk_row *c, uint32_t off,
-	uint32_t len, uint8_t *to, struct pluri_err *err)
+/* Chunk bytes [off, off + len) to `to`. *ret_theirs: a load that failed was
+ * another reader's. */
+static int read_chunk_once(struct volume *v, const struct chunk_row *c,
+	uint32_t off, uint32_t len, uint8_t *to, bool *ret_theirs,
+	struct pluri_err *err)
 {
 	struct pins p;
 	int r = read_pin(
@@ -228,6 +230,7 @@ static int read_chunk(struct volume *v, const struct chunk_row *c, uint32_t off,
 		uint32_t upto = off + len - base;
 
 		r = cache_wait(v->cache, p.frame[i], err);
+		*ret_theirs = !p.owner[i];
 		if (r < 0)
 			break;
 		bytes = cache_bytes(p.frame[i], &have);
@@ -242,6 +245,23 @@ static int read_chunk(struct volume *v, const struct chunk_row *c, uint32_t off,
 				upto - from);
 	}
 	read_unpin(v, &p);
+	return r;
+}
+
+/*
+ * A load that began long ago may fail for what has healed since: who joined it
+ * late, and so has time left, asks anew.
+ */
+static int read_chunk(struct volume *v, const struct chunk_row *c, uint32_t off,
+	uint32_t len, uint8_t *to, struct pluri_err *err)
+{
+	const uint64_t soon =
+		clock_mono_ms(clock_system()) + v->config->timeout_ms;
+	bool theirs = false;
+	int r = read_chunk_once(v, c, off, len, to, &theirs, err);
+
+	if (r < 0 && theirs && clock_mono_ms(clock_system()) < soon)
+		r = read_chunk_once(v, c, off, len, to, &theirs, err);
 	return r;
 }
 
