@@ -99,8 +99,8 @@ static void one_read(struct bench *b, struct meta_tx *tx, unsigned i)
 	unsigned n = 0;
 
 	need(b, extent_read(tx, TREE_ROOT + 1 + i % 64,
-			(uint64_t)(i / 64) << 20, 1 << 20, row, 2, &n,
-			&b->err));
+			(struct extent_span){(uint64_t)(i / 64) << 20, 1 << 20},
+			row, 2, &n, &b->err));
 }
 
 static void one_unlink(struct bench *b, struct meta_tx *tx, unsigned i)

@@ -19,14 +19,19 @@ uint64_t stripe_body_bytes(const struct layout *l, uint64_t pack_bytes)
 }
 
 int stripe_body(const struct layout *l, unsigned index, stripe_read read,
-	void *arg, uint64_t off, void *to, size_t len, struct pluri_err *err)
+	void *arg, uint64_t off, struct pluri_room *to, struct pluri_err *err)
 {
+	int r;
+
 	if (l->kind != STRIPE_MIRROR)
 		return stripe_unbuilt(l, err);
 	if (index >= layout_shards(l))
 		return pluri_fail(
 			err, EINVAL, "shard %u of %u", index, layout_shards(l));
-	return read(arg, off, to, len, err);
+	r = read(arg, off, to->data, to->cap, err);
+	if (r >= 0)
+		to->len = to->cap;
+	return r;
 }
 
 void stripe_range(const struct layout *l, uint64_t pack_bytes, uint64_t off,

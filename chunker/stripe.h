@@ -66,9 +66,9 @@ uint64_t stripe_body_bytes(const struct layout *l, uint64_t pack_bytes);
 typedef int (*stripe_read)(void *arg, uint64_t off, void *to, size_t len,
 	struct pluri_err *err);
 
-/* Body bytes [off, off + len) of shard index, made from the pack. */
+/* Body bytes [off, off + to->cap) of shard index, made from the pack: all. */
 int stripe_body(const struct layout *l, unsigned index, stripe_read read,
-	void *arg, uint64_t off, void *to, size_t len, struct pluri_err *err);
+	void *arg, uint64_t off, struct pluri_room *to, struct pluri_err *err);
 
 /*
  * Object bytes to read from each of *ret_need shards for pack bytes

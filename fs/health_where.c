@@ -245,7 +245,8 @@ static int where_batch(
 	r = meta_begin(w->v->meta, &tx, err);
 	if (r < 0)
 		return r;
-	r = extent_read(tx, w->attr.ino, from, w->attr.size - from, w->row,
+	r = extent_read(tx, w->attr.ino,
+		(struct extent_span){from, w->attr.size - from}, w->row,
 		WHERE_BATCH, ret_n, err);
 	return meta_end(tx, r, err);
 }

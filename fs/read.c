@@ -112,8 +112,9 @@ static int read_rows(struct volume *v, uint64_t ino, uint64_t off, uint64_t end,
 			break;
 		}
 		p->row = more;
-		r = extent_read(tx, ino, off, end - off, p->row + p->rows,
-			READ_ROWS, &got, err);
+		r = extent_read(tx, ino,
+			(struct extent_span){off, end - off},
+			p->row + p->rows, READ_ROWS, &got, err);
 		if (r < 0 || got == 0)
 			break;
 		p->rows += got;

@@ -35,6 +35,7 @@ static int shard_job_read(
 	void *arg, uint64_t off, void *to, size_t len, struct pluri_err *err)
 {
 	struct shard_job *j = arg;
+	struct pluri_room room;
 	uint8_t *p = to;
 
 	if (off > j->body.size || len > j->body.size - off)
@@ -50,8 +51,9 @@ static int shard_job_read(
 	}
 	if (len == 0)
 		return 0;
+	room = (struct pluri_room){.data = p, .cap = len};
 	return stripe_body(&j->head.layout, j->head.index, shard_job_pack, j,
-		off - SHARD_HEAD, p, len, err);
+		off - SHARD_HEAD, &room, err);
 }
 
 /* Pack bytes: the local file, or a checked copy without a name. */

@@ -273,12 +273,14 @@ static int extent_fetch(struct meta_tx *tx, struct db_stmt *s,
  * The subquery finds the extent that may reach into the range from before. A
  * left join, since a chunk that is missing must be told, not read as a hole.
  */
-int extent_read(struct meta_tx *tx, uint64_t ino, uint64_t off, uint64_t len,
+int extent_read(struct meta_tx *tx, uint64_t ino, struct extent_span at,
 	struct extent_row *ret, unsigned max, unsigned *ret_n,
 	struct pluri_err *err)
 {
 	const uint64_t top = INT64_MAX;
-	const uint64_t end = off > top || len > top - off ? top : off + len;
+	const uint64_t off = at.off;
+	const uint64_t end =
+		off > top || at.len > top - off ? top : off + at.len;
 	struct db_stmt *s = NULL;
 	unsigned n = 0;
 	int r;

@@ -37,11 +37,16 @@ struct extent_row {
 	struct chunk_row chunk;
 };
 
+/* Bytes [off, off + len) of a file; a len beyond the largest file is fine. */
+struct extent_span {
+	uint64_t off, len;
+};
+
 /*
- * Extents that touch [off, off + len), ascending, at most max; *ret_n tells.
- * When it equals max there may be more.
+ * Extents that touch the span, ascending, at most max; *ret_n tells. When it
+ * equals max there may be more.
  */
-int extent_read(struct meta_tx *tx, uint64_t ino, uint64_t off, uint64_t len,
+int extent_read(struct meta_tx *tx, uint64_t ino, struct extent_span at,
 	struct extent_row *ret, unsigned max, unsigned *ret_n,
 	struct pluri_err *err);
 

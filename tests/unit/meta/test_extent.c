@@ -143,8 +143,9 @@ static void model_check(struct model *m)
 
 	memset(m->refs, 0, sizeof(m->refs));
 	m->checked = 0;
-	assert_int_equal(extent_read(b->tx, m->ino, 0, UINT64_MAX, m->row, ROWS,
-				 &n, &b->err),
+	assert_int_equal(
+		extent_read(b->tx, m->ino, (struct extent_span){0, UINT64_MAX},
+			m->row, ROWS, &n, &b->err),
 		0);
 	for (unsigned i = 0; i < n; i++) {
 		assert_true(m->row[i].e.off >= end);
@@ -171,7 +172,9 @@ static void model_part(struct model *m)
 	unsigned n = 0, i = 0;
 
 	assert_int_equal(
-		extent_read(b->tx, m->ino, off, len, r, ROWS, &n, &b->err), 0);
+		extent_read(b->tx, m->ino, (struct extent_span){off, len}, r,
+			ROWS, &n, &b->err),
+		0);
 	for (uint64_t at = off; at < off + len && at < SPAN + PLAIN; at++) {
 		while (i < n && r[i].e.off + r[i].e.len <= at)
 			i++;
@@ -234,11 +237,15 @@ static void read__fewer_rows_than_there_are__goes_on(void **state)
 	bed_begin(b);
 	assert_int_equal(extent_write(b->tx, m->ino, e, 5, &b->err), 0);
 	assert_int_equal(
-		extent_read(b->tx, m->ino, 15, 100, m->row, 2, &n, &b->err), 0);
+		extent_read(b->tx, m->ino, (struct extent_span){15, 100},
+			m->row, 2, &n, &b->err),
+		0);
 	assert_int_equal(n, 2);
 	assert_int_equal(m->row[0].e.off, 10);
 	assert_int_equal(
-		extent_read(b->tx, m->ino, 30, 100, m->row, 9, &n, &b->err), 0);
+		extent_read(b->tx, m->ino, (struct extent_span){30, 100},
+			m->row, 9, &n, &b->err),
+		0);
 	assert_int_equal(n, 2);
 	assert_int_equal(m->row[0].e.off, 30);
 	bed_end(b);
