@@ -127,6 +127,9 @@ static int put_bytes(
 		r = call_check(p->call, err);
 	if (r == 0 && fsync(p->fd) < 0)
 		r = local_fail(p->b, errno, "syncing", p->key, err);
+	/* Whoever reads it soon reads the local pack: these pages would only
+	 * push others out of memory, once for each copy. */
+	(void)posix_fadvise(p->fd, 0, 0, POSIX_FADV_DONTNEED);
 	return r;
 }
 
