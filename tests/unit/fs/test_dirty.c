@@ -46,7 +46,7 @@ static void range(struct world *w, size_t *ret_off, size_t *ret_len)
 static void put(struct world *w, struct dirty *d, struct map *m)
 {
 	const bool over = draw(w, 3) != 0;
-	uint8_t data[SPACE];
+	uint8_t data[SPACE] = {0};
 	size_t off;
 	size_t len;
 
