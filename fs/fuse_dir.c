@@ -62,15 +62,14 @@ static int fuse_dir_fill(struct fuse_page *p, uint64_t dir, off_t off,
 {
 	struct volume *v = fuse_volume(p->req);
 	uint64_t after = off > DIR_PARENT ? (uint64_t)off - DIR_PARENT : 0;
-	unsigned n = DIR_PAGE;
+	struct names_page got = {page, DIR_PAGE, DIR_PAGE};
 
-	while (n == DIR_PAGE) {
-		const int r = names_list(
-			v, dir, after, p->plus, page, DIR_PAGE, &n, err);
+	while (got.n == DIR_PAGE) {
+		const int r = names_list(v, dir, after, p->plus, &got, err);
 
 		if (r < 0)
 			return p->len > 0 ? 0 : r;
-		for (unsigned i = 0; i < n; i++) {
+		for (unsigned i = 0; i < got.n; i++) {
 			after = page[i].cookie;
 			if (p->plus &&
 				node_looked_up(v->nodes, page[i].attr.ino) < 0)

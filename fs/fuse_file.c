@@ -91,19 +91,18 @@ static void fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 {
 	struct fuse_file *f = fuse_file_of(fi);
 	struct pluri_err err = {0};
-	char *buf = malloc(size);
-	size_t len = 0;
+	struct pluri_room to = {.data = malloc(size), .cap = size};
 	int r = -ENOMEM;
 
 	(void)ino;
-	if (buf)
+	if (to.data)
 		r = read_bytes(fuse_volume(req), f->node, &f->trail,
-			(uint64_t)off, buf, size, &len, &err);
+			(uint64_t)off, &to, &err);
 	if (r < 0)
 		fuse_answer_err(req, r, &err);
 	else
-		(void)fuse_reply_buf(req, buf, len);
-	free(buf);
+		(void)fuse_reply_buf(req, to.data, to.len);
+	free(to.data);
 }
 
 static void fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf,

@@ -21,7 +21,7 @@
 #define MOUNT_OPTIONS_MAX 16384u
 #define MOUNT_LINGER_MS 10000u /* for uploads after an unmount */
 
-/* --- options ------------------------------------------------------------------ */
+/* --- options ------------------------------------------------------------- */
 
 /* What kernel and libfuse understand; a '=' at the end takes a value. */
 static const char *const mount_known[] = {"allow_other", "auto_unmount", "ro",
@@ -103,7 +103,7 @@ static int mount_options(const struct config *c, const struct mount_request *q,
 		     : 0;
 }
 
-/* --- the mount point -------------------------------------------------------------- */
+/* --- the mount point ----------------------------------------------------- */
 
 static int mount_empty(const char *dir, struct pluri_err *err)
 {
@@ -160,7 +160,7 @@ static int mount_point(const char *dir, bool nonempty, struct pluri_err *err)
 	return nonempty ? 0 : mount_empty(dir, err);
 }
 
-/* --- serving ---------------------------------------------------------------------- */
+/* --- serving ------------------------------------------------------------- */
 
 /* Keys and plain bytes are in memory: no core dumps, no ptrace by others. */
 static void mount_harden(void)

@@ -156,11 +156,6 @@ int names_readlink(struct volume *v, uint64_t ino,
 	return meta_end(tx, tree_readlink(tx, ino, to, err), err);
 }
 
-struct names_page {
-	struct names_entry *entry;
-	unsigned n, max;
-};
-
 static int names_each(void *arg, const struct tree_entry *e)
 {
 	struct names_page *p = arg;
@@ -177,10 +172,9 @@ static int names_each(void *arg, const struct tree_entry *e)
 }
 
 int names_list(struct volume *v, uint64_t dir, uint64_t after, bool with_attr,
-	struct names_entry *ret, unsigned max, unsigned *ret_n,
-	struct pluri_err *err)
+	struct names_page *ret, struct pluri_err *err)
 {
-	struct names_page p = {.entry = ret, .max = max};
+	struct names_page p = {.entry = ret->entry, .max = ret->max};
 	struct meta_tx *tx = NULL;
 	int r = meta_begin(v->meta, &tx, err);
 
@@ -192,8 +186,8 @@ int names_list(struct volume *v, uint64_t dir, uint64_t after, bool with_attr,
 		return r;
 	/* Not inside the bracket: a node's lock comes before it. */
 	for (unsigned i = 0; i < p.n && with_attr; i++)
-		node_overlay(v, &ret[i].attr);
-	*ret_n = p.n;
+		node_overlay(v, &p.entry[i].attr);
+	ret->n = p.n;
 	return 0;
 }
 

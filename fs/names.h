@@ -33,15 +33,18 @@ int names_rename(struct volume *v, const struct tree_move *mv,
 int names_readlink(struct volume *v, uint64_t ino,
 	char to[TREE_SYMLINK_MAX + 1], struct pluri_err *err);
 
-/* Entries of a directory behind a cookie, at most max; names are copied. */
+/* Entries of a directory behind a cookie, a page at most; names are copied. */
 struct names_entry {
 	char name[TREE_NAME_MAX + 1];
 	uint64_t cookie;
 	struct tree_attr attr;
 };
+struct names_page { /* the caller brings entry and max; n is the answer */
+	struct names_entry *entry;
+	unsigned max, n;
+};
 int names_list(struct volume *v, uint64_t dir, uint64_t after,
-	bool with_attr, struct names_entry *ret, unsigned max,
-	unsigned *ret_n, struct pluri_err *err);
+	bool with_attr, struct names_page *ret, struct pluri_err *err);
 int names_parent(struct volume *v, uint64_t dir, uint64_t *ret,
 	struct pluri_err *err);
 

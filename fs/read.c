@@ -112,8 +112,7 @@ static int read_rows(struct volume *v, uint64_t ino, uint64_t off, uint64_t end,
 			break;
 		}
 		p->row = more;
-		r = extent_read(tx, ino,
-			(struct extent_span){off, end - off},
+		r = extent_read(tx, ino, (struct extent_span){off, end - off},
 			p->row + p->rows, READ_ROWS, &got, err);
 		if (r < 0 || got == 0)
 			break;
@@ -123,7 +122,7 @@ static int read_rows(struct volume *v, uint64_t ino, uint64_t off, uint64_t end,
 	return meta_end(tx, r, err);
 }
 
-/* --- frames ---------------------------------------------------------------- */
+/* --- frames -------------------------------------------------------------- */
 
 static uint32_t read_frame_plain(const struct chunk_row *c, uint32_t frame)
 {
@@ -266,7 +265,7 @@ static int read_chunk(struct volume *v, const struct chunk_row *c, uint32_t off,
 	return r;
 }
 
-/* --- putting it together ------------------------------------------------------ */
+/* --- putting it together ------------------------------------------------- */
 
 /* What of a gap one extent holds. */
 static int read_row(struct volume *v, const struct extent_row *row,
@@ -327,7 +326,7 @@ static int read_plan(struct volume *v, struct node *n, uint64_t off,
 	return r;
 }
 
-/* --- prefetch --------------------------------------------------------------------- */
+/* --- prefetch ------------------------------------------------------------ */
 
 struct ahead {
 	struct work_item item;
@@ -389,20 +388,20 @@ static void read_ahead(struct volume *v, uint64_t ino, struct read_trail *t,
 }
 
 int read_bytes(struct volume *v, struct node *n, struct read_trail *trail,
-	uint64_t off, void *to, size_t len, size_t *ret_len,
-	struct pluri_err *err)
+	uint64_t off, struct pluri_room *to, struct pluri_err *err)
 {
 	struct read_plan p = {0};
-	int r = read_plan(v, n, off, &len, to, &p, err);
+	size_t len = to->cap;
+	int r = read_plan(v, n, off, &len, to->data, &p, err);
 
 	if (r >= 0 && trail && p.gaps > 0)
 		read_ahead(v, n->ino, trail, off, len, p.size);
 	if (r >= 0)
-		r = read_fill(v, &p, off, to, err);
+		r = read_fill(v, &p, off, to->data, err);
 	read_plan_free(&p);
 	if (r < 0)
 		return r;
-	*ret_len = len;
+	to->len = len;
 	return 0;
 }
 

@@ -20,10 +20,9 @@ struct read_trail {
 	_Atomic uint32_t window; /* bytes of prefetch; grows */
 };
 
-/* Up to len bytes from off into to; *ret_len is less only at end of file.
- * All of them are right, or -EIO. trail may be NULL. */
+/* Up to to->cap bytes from off; to->len is less only at end of file. All of
+ * them are right, or -EIO. trail may be NULL. */
 int read_bytes(struct volume *v, struct node *n, struct read_trail *trail,
-	uint64_t off, void *to, size_t len, size_t *ret_len,
-	struct pluri_err *err);
+	uint64_t off, struct pluri_room *to, struct pluri_err *err);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include "fs/roster_int.h"
 
-/* --- reading what is registered ----------------------------------------------- */
+/* --- reading what is registered ------------------------------------------ */
 
 int roster_policy_read(const struct config_policy *p, struct roster_policy *ret,
 	struct pluri_err *err)
@@ -100,7 +100,7 @@ static int roster_read(
 	return rc < 0 ? rc : roster_parse(mem, t, err);
 }
 
-/* --- instances follow the rows ------------------------------------------------- */
+/* --- instances follow the rows ------------------------------------------- */
 
 static void roster_shut(struct roster *r, uint32_t num)
 {

@@ -14,7 +14,7 @@
 #define UPLOAD_CONFLICT_MS 60000u
 #define UPLOAD_SOURCE_MS 10000u /* no good bytes of the pack to be had */
 
-/* --- paying one ------------------------------------------------------------ */
+/* --- paying one ---------------------------------------------------------- */
 
 /* Is it still owed? In a bracket, so that the answer holds as long as that. */
 static int upload_owed(struct meta_tx *tx, const struct debt *d,
@@ -200,7 +200,7 @@ static void *upload_main(void *arg)
 	return NULL;
 }
 
-/* --- from outside ------------------------------------------------------------ */
+/* --- from outside -------------------------------------------------------- */
 
 void upload_pack(struct upload *u, const struct shard_row *shards, unsigned n)
 {

@@ -24,7 +24,7 @@
 #define VOLUME_LEAVING "leaving"
 #define VOLUME_LEAVE_MS 20000u
 
-/* --- the state directory and its lock ------------------------------------------- */
+/* --- the state directory and its lock ------------------------------------ */
 
 static int volume_lock_pid(int fd)
 {
@@ -146,7 +146,7 @@ static int volume_packs_dir(struct volume *v, struct pluri_err *err)
 	return 0;
 }
 
-/* --- database and key -------------------------------------------------------------- */
+/* --- database and key ---------------------------------------------------- */
 
 static int volume_keys(struct volume *v, struct pluri_err *err)
 {
@@ -327,7 +327,7 @@ void volume_free(struct volume *v)
 	free(v);
 }
 
-/* --- descriptors ----------------------------------------------------------------------- */
+/* --- descriptors --------------------------------------------------------- */
 
 static int volume_greet_mark(
 	struct volume *v, uint32_t store, int r, struct pluri_err *err)

@@ -48,7 +48,7 @@ struct volume {
 
 /*
  * Take the lock, open database, keys, plugins and stores, recover what a crash
- * left (open packs are closed, half-done drops are finished, moves go on), start
+ * left (open packs are closed, half-done drops finished, moves go on), start
  * the background threads. Does not wait for clouds. Failures: -ENOENT (no such
  * volume: says how to create it), -EBUSY (open elsewhere, with the pid),
  * -EACCES (wrong key; state directory not writable), -ENOTSUP (newer schema),
@@ -57,7 +57,7 @@ struct volume {
 int volume_open(struct config *config, struct volume **ret,
 	struct pluri_err *err);
 
-/* The volume is about to be closed: who waits for the lock may go on waiting. */
+/* The volume is about to be closed: who waits for the lock may wait longer. */
 void volume_leave(struct volume *v);
 
 /*

@@ -31,7 +31,7 @@ struct writer {
 	pthread_t timer;
 };
 
-/* --- accounting --------------------------------------------------------------- */
+/* --- accounting ---------------------------------------------------------- */
 
 static void writer_give(struct writer *w, uint64_t bytes)
 {
@@ -85,7 +85,7 @@ uint64_t write_dirty_bytes(struct volume *v)
 	return dirty;
 }
 
-/* --- flushing ------------------------------------------------------------------- */
+/* --- flushing ------------------------------------------------------------ */
 
 static int write_flush_node(
 	struct volume *v, struct node *n, bool whole, struct pluri_err *err)
@@ -242,7 +242,7 @@ int write_flush_all(struct volume *v, struct pluri_err *err)
 	return r;
 }
 
-/* --- the way in ------------------------------------------------------------------- */
+/* --- the way in ---------------------------------------------------------- */
 
 void write_mark(struct volume *v, struct node *n)
 {
@@ -316,7 +316,7 @@ int write_bytes(struct volume *v, struct node *n, uint64_t off,
 	return r;
 }
 
-/* --- fsync ---------------------------------------------------------------------------- */
+/* --- fsync --------------------------------------------------------------- */
 
 /* At quorum in the clouds, too, when the node's policy says so. */
 static int write_sync_cloud(struct volume *v, struct node *n,
@@ -347,7 +347,7 @@ int write_sync(struct volume *v, struct node *n, int (*stop)(void *arg),
 	return r;
 }
 
-/* --- life ------------------------------------------------------------------------------- */
+/* --- life ---------------------------------------------------------------- */
 
 int writer_new(struct volume *v, struct writer **ret, struct pluri_err *err)
 {

@@ -161,11 +161,10 @@ void house_read(
 {
 	struct read_trail trail = {0};
 	struct pluri_err err = {0};
-	size_t got = 0;
+	struct pluri_room room = {.data = to, .cap = len};
 
-	house_told(
-		h, read_bytes(h->v, n, &trail, off, to, len, &got, &err), &err);
-	assert_int_equal(got, len);
+	house_told(h, read_bytes(h->v, n, &trail, off, &room, &err), &err);
+	assert_int_equal(room.len, len);
 }
 
 void house_truncate(struct house *h, struct node *n, uint64_t size)

@@ -92,8 +92,7 @@ static void same(struct rig *g, size_t len)
 }
 
 /* A flush gave its bytes back, and newer ones hide some of them. */
-static void flush__given_back_under_newer_bytes__none_stays_counted(
-	void **state)
+static void flush__given_back_under_newer__none_stays_counted(void **state)
 {
 	struct rig g;
 
@@ -112,7 +111,7 @@ static void flush__given_back_under_newer_bytes__none_stays_counted(
 	rig_free(&g);
 }
 
-static void truncate__flight_was_given_back__nothing_comes_back(void **state)
+static void truncate__flight_given_back__nothing_comes_back(void **state)
 {
 	struct rig g;
 
@@ -188,7 +187,7 @@ static void write__disk_was_full_once__the_past_is_past(void **state)
 }
 
 /* The first append of a pack fails: the next flush must not meet it again. */
-static void flush__new_pack_has_no_room__the_next_one_has(void **state)
+static void flush__pack_has_no_room__the_next_one_has(void **state)
 {
 	struct rig g;
 
@@ -205,7 +204,7 @@ static void flush__new_pack_has_no_room__the_next_one_has(void **state)
 	rig_free(&g);
 }
 
-static void flush__disk_full_half_way__what_fitted_is_done(void **state)
+static void flush__full_half_way__what_fitted_is_done(void **state)
 {
 	struct rig g;
 
@@ -224,15 +223,16 @@ static void flush__disk_full_half_way__what_fitted_is_done(void **state)
 	rig_free(&g);
 }
 
-/* One file that cannot be flushed is no reason to lose the others. */
-static void close__with_queued_flushes_and_prefetches__in_order(void **state)
+/* Their threads reach the volume until they are through. */
+static void close__flushes_and_prefetches_queued__in_order(void **state)
 {
 	struct read_trail trail = {0};
+	struct pluri_room room;
 	struct rig g;
-	size_t got;
 
 	(void)state;
 	rig_new(&g, "", "");
+	room = (struct pluri_room){.data = g.got, .cap = 64 << 10};
 	house_write(&g.h, g.n, 0, g.data, 8 * MIB);
 	house_clouds(&g.h);
 	for (unsigned i = 0; i < 8; i++) {
@@ -240,9 +240,8 @@ static void close__with_queued_flushes_and_prefetches__in_order(void **state)
 		char name[2] = {(char)('0' + i), 0};
 
 		for (unsigned j = 0; j < 4; j++)
-			assert_int_equal(
-				read_bytes(g.h.v, g.n, &trail, j * 64 << 10,
-					g.got, 64 << 10, &got, NULL),
+			assert_int_equal(read_bytes(g.h.v, g.n, &trail,
+						 j * 64 << 10, &room, NULL),
 				0);
 		n = house_file(&g.h, name);
 		house_write(&g.h, n, 0, g.data, 100000);
@@ -258,7 +257,7 @@ static void close__with_queued_flushes_and_prefetches__in_order(void **state)
 	rig_free(&g);
 }
 
-/* A thousand small files are flushed by age, not sixty-four at a time. */
+/* More files than are looked at in one step. */
 static void flush_all__many_small_files__all_of_them(void **state)
 {
 	struct rig g;
@@ -283,17 +282,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
-			flush__given_back_under_newer_bytes__none_stays_counted),
+			flush__given_back_under_newer__none_stays_counted),
 		cmocka_unit_test(
-			truncate__flight_was_given_back__nothing_comes_back),
+			truncate__flight_given_back__nothing_comes_back),
 		cmocka_unit_test(
 			flush__no_pack_can_be_made__bytes_stay_and_go_later),
 		cmocka_unit_test(write__disk_was_full_once__the_past_is_past),
-		cmocka_unit_test(flush__new_pack_has_no_room__the_next_one_has),
+		cmocka_unit_test(flush__pack_has_no_room__the_next_one_has),
+		cmocka_unit_test(flush__full_half_way__what_fitted_is_done),
 		cmocka_unit_test(
-			flush__disk_full_half_way__what_fitted_is_done),
-		cmocka_unit_test(
-			close__with_queued_flushes_and_prefetches__in_order),
+			close__flushes_and_prefetches_queued__in_order),
 		cmocka_unit_test(flush_all__many_small_files__all_of_them),
 	};
 

@@ -151,7 +151,7 @@ static void commit__file_cannot_be_synced__no_name_and_no_more(void **state)
 	house_free(&h);
 }
 
-/* --- rotation --------------------------------------------------------------- */
+/* --- rotation ------------------------------------------------------------ */
 
 static void pack__more_than_its_size__next_one(void **state)
 {
@@ -229,7 +229,7 @@ static void close__disk_is_full__again_when_there_is_room(void **state)
 	house_free(&h);
 }
 
-/* --- crashes ---------------------------------------------------------------- */
+/* --- crashes ------------------------------------------------------------- */
 
 static void crash__open_pack__closed_once_and_the_same_for_ever(void **state)
 {

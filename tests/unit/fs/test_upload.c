@@ -237,7 +237,7 @@ static void put__other_bytes_are_there__kept_and_others_go_on(void **state)
 	house_free(&h);
 }
 
-/* --- one store hangs -------------------------------------------------------- */
+/* --- one store hangs ----------------------------------------------------- */
 
 static void pay__one_store_hangs__the_other_is_paid_at_once(void **state)
 {
@@ -276,7 +276,7 @@ static void close__everything_is_away__prompt_and_nothing_lost(void **state)
 	house_free(&h);
 }
 
-/* --- order ------------------------------------------------------------------ */
+/* --- order --------------------------------------------------------------- */
 
 struct order {
 	char key[64][PLURI_OBJECT_KEY_MAX + 1]; /* of packs, oldest first */
