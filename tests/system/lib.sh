@@ -46,7 +46,7 @@ bail() {
 
 skip_all() {
 	printf '1..0 # SKIP %s\n' "$*"
-	exit 77
+	exit 0 # as meson reads TAP
 }
 
 done_testing() {
