@@ -40,7 +40,10 @@ static int fetch_open(
 
 	for (uint32_t i = 0; i < f->count; i++) {
 		const uint32_t n = f->chunk->frame[f->first + i];
-		struct pluri_room room = {.data = f->to[i], .cap = FRAME_PLAIN};
+		const uint32_t left =
+			f->chunk->plain - (f->first + i) * FRAME_PLAIN;
+		struct pluri_room room = {.data = f->to[i],
+			.cap = left < FRAME_PLAIN ? left : FRAME_PLAIN};
 
 		id.index = f->first + i;
 		r = frame_open(&at, (struct pluri_span){p, n}, &id, &room, err);
@@ -192,6 +195,12 @@ int fetch_frames(struct volume *v, const struct chunk_row *c, uint32_t first,
 	struct pluri_err why = {0};
 	int r;
 
+	if (c->frames != (c->plain + FRAME_PLAIN - 1) / FRAME_PLAIN ||
+		first >= c->frames || count > c->frames - first)
+		return pluri_fail(err, EIO,
+			"database: chunk %llu of %u bytes has %u frames; it "
+			"is damaged",
+			(unsigned long long)c->num, c->plain, c->frames);
 	for (uint32_t i = 0; i < first + count; i++)
 		if (i < first)
 			f.off += c->frame[i];

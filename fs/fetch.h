@@ -15,7 +15,7 @@
 
 /*
  * Plain bytes of frames [first, first + count) of a chunk: to[i] has room for
- * FRAME_PLAIN bytes each and gets len[i]. -EIO when no good copy can be had
+ * that frame's plain bytes (FRAME_PLAIN, less in the last) and gets len[i]. -EIO when no good copy can be had
  * (the story names pack, shards and stores), -ETIMEDOUT.
  */
 int fetch_frames(struct volume *v, const struct chunk_row *c, uint32_t first,
