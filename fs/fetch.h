@@ -15,8 +15,9 @@
 
 /*
  * Plain bytes of frames [first, first + count) of a chunk: to[i] has room for
- * that frame's plain bytes (FRAME_PLAIN, less in the last) and gets len[i]. -EIO when no good copy can be had
- * (the story names pack, shards and stores), -ETIMEDOUT.
+ * that frame's plain bytes (FRAME_PLAIN, less in the last) and gets len[i].
+ * -EIO when no good copy can be had (the story names pack, shards and
+ * stores) or the row is damaged, -ETIMEDOUT.
  */
 int fetch_frames(struct volume *v, const struct chunk_row *c, uint32_t first,
 	uint32_t count, uint8_t *const *to, uint32_t *ret_len,
