@@ -134,7 +134,9 @@ static int flush_rows(struct flush *f, struct meta_tx *tx, uint64_t size,
 		return r;
 	a.size = size > a.size ? size : a.size;
 	a.mtime_ns = f->n->mtime_ns;
-	a.ctime_ns = f->n->ctime_ns;
+	/* A link or chmod since then may have set a later one. */
+	if (f->n->ctime_ns > a.ctime_ns)
+		a.ctime_ns = f->n->ctime_ns;
 	return tree_set(
 		tx, TREE_SET_SIZE | TREE_SET_MTIME | TREE_SET_CTIME, &a, err);
 }
@@ -152,7 +154,9 @@ static int flush_record(struct flush *f, bool last, struct pluri_err *err)
 
 	commit_enter(f->v->commit);
 	(void)pthread_mutex_lock(&f->n->lock);
-	if (last && f->n->size > size)
+	/* Not the size of bytes that are newer and not recorded yet: after a
+	 * crash they would read as zeros. */
+	if (last && f->n->dirty.bytes == 0 && f->n->size > size)
 		size = f->n->size;
 	r = meta_begin(f->v->meta, &tx, err);
 	if (r >= 0)
@@ -196,10 +200,10 @@ static int flush_batch(struct flush *f, bool last, struct pluri_err *err)
 }
 
 /*
- * One chunk of the run at off (left bytes to its end). *ret_len 0: the run's
- * tail is better kept for later.
+ * One chunk of the run at off (left bytes to its end). keep: a tail without a
+ * cut is better kept for later; *ret_len is 0 then.
  */
-static int flush_cut(struct flush *f, uint64_t off, uint64_t left, bool whole,
+static int flush_cut(struct flush *f, uint64_t off, uint64_t left, bool keep,
 	size_t *ret_len, struct pluri_err *err)
 {
 	const size_t want = left < f->pol.cdc.max ? left : f->pol.cdc.max;
@@ -219,7 +223,7 @@ static int flush_cut(struct flush *f, uint64_t off, uint64_t left, bool whole,
 				       want - f->ahead, at + f->ahead) < 0)
 		return pluri_fail(err, EIO, "a dirty range has a hole");
 	len = cdc_cut(&f->pol.cdc, at, want);
-	if (len == 0 && !whole) {
+	if (len == 0 && keep) {
 		*ret_len = 0;
 		return 0;
 	}
@@ -239,20 +243,24 @@ static int flush_runs(struct flush *f, bool whole, struct pluri_err *err)
 	uint64_t off = 0;
 	uint64_t left = dirty_run(&f->n->flight, 0, &off);
 	bool kept = false;
+	bool grows = false; /* the run was cut before: somebody streams */
 
 	while (left > 0) {
 		size_t len = 0;
-		const int r = flush_cut(f, off, left, whole, &len, err);
+		const int r =
+			flush_cut(f, off, left, grows && !whole, &len, err);
 
 		if (r < 0)
 			return r;
 		kept |= len == 0;
+		grows = true;
 		off += len ? len : left;
 		left -= len ? len : left;
 		if (left > 0)
 			continue;
 		left = dirty_run(&f->n->flight, off, &off);
 		f->ahead = 0;
+		grows = false;
 	}
 	return flush_batch(f, !kept, err);
 }

@@ -4,9 +4,12 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "chunker/digest.h"
 #include "fs/fetch.h"
 #include "fs/staging.h"
 #include "fs/upload.h"
+
+#define SHARD_JOB_PIECE (256u << 10)
 
 struct shard_job {
 	struct shard_head head;
@@ -56,17 +59,47 @@ static int shard_job_read(
 		off - SHARD_HEAD, &room, err);
 }
 
-/* Pack bytes: the local file, or a checked copy without a name. */
+/* Is the local file what was recorded? A disk may have rotted it. */
+static int shard_job_check(
+	int fd, const struct pack_row *p, struct pluri_err *err)
+{
+	pluri_auto(digest_run) sum = digest_run_new();
+	pluri_auto_mem uint8_t *buf = malloc(SHARD_JOB_PIECE);
+	uint64_t off = 0;
+	ssize_t n;
+
+	if (!sum || !buf)
+		return pluri_fail(err, ENOMEM, "shard: no memory");
+	while ((n = pread(fd, buf, SHARD_JOB_PIECE, (off_t)off)) > 0) {
+		digest_run_add(sum, (struct pluri_span){buf, (size_t)n});
+		off += (uint64_t)n;
+	}
+	if (n < 0)
+		return pluri_fail(
+			err, errno, "local pack: %s", strerror(errno));
+	if (off != p->bytes || digest_run_sum(sum) != p->sum)
+		return pluri_fail(err, EBADMSG,
+			"the local pack is not what was recorded");
+	return 0;
+}
+
+/* Pack bytes: the local file, or a copy without a name; checked either way. */
 static int shard_job_source(
 	struct volume *v, const struct pack_row *p, struct pluri_err *err)
 {
 	int fd = staging_file(v->staging, &p->id);
-	int r;
+	int r = fd;
 
-	if (fd != -ENOENT)
-		return fd < 0 ? pluri_fail(err, -fd, "local pack: %s",
-					strerror(-fd))
-			      : fd;
+	if (fd >= 0) {
+		r = shard_job_check(fd, p, err);
+		if (r >= 0)
+			return fd;
+		(void)close(fd);
+	}
+	if (r != -ENOENT && r != -EBADMSG)
+		return fd < 0 ? pluri_fail(
+					err, -r, "local pack: %s", strerror(-r))
+			      : r;
 	fd = openat(v->state_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return pluri_fail(err, errno, "temporary file in %s: %s",

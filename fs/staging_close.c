@@ -201,13 +201,18 @@ static int staging_confirm(
 	struct stat st;
 	int r;
 
-	if (fstatat(s->v->packs_fd, staging_name(&row->id, name), &st,
-		    AT_SYMLINK_NOFOLLOW) == 0 &&
-		(uint64_t)st.st_size == row->bytes)
+	(void)staging_name(&row->id, name);
+	r = fstatat(s->v->packs_fd, name, &st, AT_SYMLINK_NOFOLLOW);
+	if (r == 0 && (uint64_t)st.st_size != row->bytes)
+		/* Kept: what of it is authentic may be all there is. */
+		log_line(LOG_ERROR,
+			"local pack %s has another size: %llu, "
+			"expected %llu",
+			name, (unsigned long long)st.st_size,
+			(unsigned long long)row->bytes);
+	if (r == 0)
 		return 0;
-	log_line(LOG_WARN,
-		"local pack %s is gone or has another size; the "
-		"clouds are read instead",
+	log_line(LOG_WARN, "local pack %s is gone; the clouds are read instead",
 		name);
 	r = meta_begin(s->v->meta, &tx, err);
 	if (r < 0)
