@@ -88,12 +88,18 @@ static int create_look(struct create *m, struct pluri_err *err)
 		const struct claim at = create_at(m, i);
 		const int r = claim_look(&at, m->keys, NULL, err);
 
-		if (r == -EEXIST || r == -EBADMSG)
+		if (r == -EEXIST)
 			return pluri_fail(err, EEXIST,
 				"store %s (%.200s) already holds a volume, and "
 				"is never overwritten; delete its object %s "
 				"if that volume is gone for good",
 				at.name, m->c->store[i].url, DESCRIPTOR_NAME);
+		/* no volume either: a proxy, a portal, somebody's object */
+		if (r == -EBADMSG)
+			return pluri_where(err,
+				"%.200s is neither empty nor a volume's "
+				"place: correct the url, or make it empty",
+				m->c->store[i].url);
 		if (r < 0)
 			return r;
 	}
