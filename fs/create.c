@@ -96,7 +96,7 @@ static int create_look(struct create *m, struct pluri_err *err)
 				at.name, m->c->store[i].url, DESCRIPTOR_NAME);
 		/* no volume either: a proxy, a portal, somebody's object */
 		if (r == -EBADMSG)
-			return pluri_where(err,
+			(void)pluri_where(err,
 				"%.200s is neither empty nor a volume's "
 				"place: correct the url, or make it empty",
 				m->c->store[i].url);

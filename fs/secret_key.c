@@ -35,6 +35,8 @@ int secret_key(
 	r = secret_room_new(&room, err);
 	if (r == 0)
 		r = secret_source_read(ref, &room, err);
+	if (r < 0)
+		(void)pluri_where(err, "the volume's key");
 	if (r == 0 && secret_digits(&room, key) < 0)
 		r = pluri_fail(err, EINVAL,
 			"%.200s does not hold a volume key: %u hexadecimal "
