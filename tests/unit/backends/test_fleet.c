@@ -9,7 +9,7 @@
 #include "backends/fleet.h"
 #include "tests/unit/backends/fake.h"
 
-/* --- calls ------------------------------------------------------------------ */
+/* --- calls ---------------------------------------------------------------- */
 
 static void get__range__bytes_size_and_counters(void **state)
 {
@@ -299,7 +299,7 @@ static void list__caller_stops__its_code(void **state)
 	assert_string_equal(n.text, "a=1 ");
 }
 
-/* --- coming and going --------------------------------------------------------- */
+/* --- coming and going ----------------------------------------------------- */
 
 static void add__number_in_use__backend_stays_the_callers(void **state)
 {
