@@ -166,9 +166,11 @@ struct fleet_source {
  * good, else -errno.
  *
  * 0: ret[] has `need` answers, each malloc'd: the caller frees
- * ret[i].bytes. Failure codes: -EBADMSG when every source was reached and all
- * bytes were bad or missing; -EIO with the stories of all sources otherwise;
- * -ETIMEDOUT at deadline_ms.
+ * ret[i].bytes. Failure codes: -EBADMSG when every source was reached and too
+ * few had good bytes; -EIO with the stories of all sources otherwise (what
+ * bad[] says of each tells whether asking again may help); -ETIMEDOUT at
+ * deadline_ms; -ECANCELED when stop() says so, which is asked about ten times
+ * a second while nothing else happens.
  */
 struct fleet_answer {
 	unsigned source; /* which of the sources */
@@ -183,7 +185,9 @@ struct fleet_read {
 	uint32_t hedge_ms;
 	int (*judge)(void *arg, unsigned index, struct pluri_span bytes,
 		struct pluri_err *err);
-	void *arg;
+	void *arg;		   /* of judge */
+	int (*stop)(void *arg);	   /* may be NULL; on the caller's thread */
+	void *stop_arg;
 };
 int fleet_read(struct fleet *f, const struct fleet_read *r,
 	struct fleet_answer *ret, int *bad, struct pluri_err *err);

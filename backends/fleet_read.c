@@ -10,6 +10,8 @@
 
 #include "backends/fleet_int.h"
 
+#define READ_STOP_MS 100u /* between two questions whether to go on */
+
 enum read_step { READ_IDLE, READ_ASKED, READ_GOOD, READ_BAD };
 
 struct read_racer {
@@ -34,6 +36,7 @@ struct read_race {
 	unsigned order[PLURI_SHARDS_MAX];
 	unsigned next; /* in order: not asked yet */
 	unsigned asked, good;
+	bool stopped;
 };
 
 /* --- order ---------------------------------------------------------------- */
@@ -201,6 +204,8 @@ static uint64_t read_until(const struct read_race *race)
 	const bool hedge = read_may_hedge(race);
 	uint64_t until = UINT64_MAX;
 
+	if (race->r->stop)
+		until = fleet_now_ms() + READ_STOP_MS;
 	for (unsigned i = 0; i < race->r->n; i++) {
 		const struct read_racer *racer = &race->racers[i];
 
@@ -275,6 +280,10 @@ static void read_run(struct read_race *race)
 				break;
 		if (race->asked == 0)
 			return;
+		race->stopped =
+			race->r->stop && race->r->stop(race->r->stop_arg);
+		if (race->stopped)
+			return;
 		fleet_wait_for(&race->wait, &race->seen, read_until(race));
 		read_collect(race);
 		read_hedge(race);
@@ -311,6 +320,8 @@ static int read_verdict(const struct read_race *race, struct pluri_err *err)
 	char story[PLURI_ERR_TEXT - 64];
 	int code = EBADMSG;
 
+	if (race->stopped)
+		return pluri_fail(err, ECANCELED, "the read was interrupted");
 	for (unsigned i = 0; i < race->r->n; i++) {
 		const struct read_racer *racer = &race->racers[i];
 

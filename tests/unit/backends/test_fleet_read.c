@@ -36,8 +36,8 @@ static int judge(void *arg, unsigned index, struct pluri_span bytes,
 	return 0;
 }
 
-static int read_it(struct fake_scene *s, struct reading *rd, unsigned need,
-	uint32_t hedge_ms, uint64_t ms)
+static void prepare(
+	struct reading *rd, unsigned need, uint32_t hedge_ms, uint64_t ms)
 {
 	memset(rd, 0, sizeof(*rd));
 	for (unsigned i = 0; i < 3; i++)
@@ -53,6 +53,12 @@ static int read_it(struct fake_scene *s, struct reading *rd, unsigned need,
 		.judge = judge,
 		.arg = rd,
 	};
+}
+
+static int read_it(struct fake_scene *s, struct reading *rd, unsigned need,
+	uint32_t hedge_ms, uint64_t ms)
+{
+	prepare(rd, need, hedge_ms, ms);
 	return fleet_read(s->fleet, &rd->r, rd->answers, rd->bad, &rd->e);
 }
 
@@ -296,6 +302,88 @@ static void read__local_store__asked_first(void **state)
 	fleet_remove(s->fleet, 2);
 }
 
+/* Says stop when it is asked for the last time. */
+static int count_down(void *arg)
+{
+	unsigned *left = arg;
+
+	assert_int_not_equal(*left, 0); /* never asked again */
+	return --*left == 0;
+}
+
+static void read__stopped_while_waiting__ecanceled_and_all_cancelled(
+	void **state)
+{
+	struct fake_scene *s = *state;
+	const uint64_t start = fake_soon(0);
+	struct reading rd;
+	unsigned left = 4;
+
+	for (unsigned i = 0; i < 3; i++)
+		fake_hold(&s->b[i], true);
+	prepare(&rd, 2, 0, 60000);
+	rd.r.stop = count_down;
+	rd.r.stop_arg = &left;
+	assert_int_equal(fleet_read(s->fleet, &rd.r, rd.answers, rd.bad, &rd.e),
+		-ECANCELED);
+	assert_int_equal(rd.e.code, ECANCELED);
+	assert_int_equal(left, 0);
+	/* three waits, of which an early answer may cut one short */
+	assert_in_range(fake_soon(0) - start, 150, 5000);
+	assert_int_equal(rd.bad[0], 0);
+	for (unsigned i = 0; i < 2; i++) {
+		fake_await_left(&s->b[i], fake_entered(&s->b[i]));
+		assert_null(rd.answers[i].bytes);
+		while (fake_health(s, i).in_flight > 0)
+			(void)sched_yield();
+		assert_int_equal(fake_health(s, i).class, FLEET_OK);
+	}
+	assert_int_equal(fake_entered(&s->b[2]), 0);
+}
+
+static void read__stop_not_said__as_without(void **state)
+{
+	struct fake_scene *s = *state;
+	unsigned left = 1000;
+	struct reading rd;
+
+	fake_say(&s->b[0], -EAGAIN, 0);
+	prepare(&rd, 1, 0, 5000);
+	rd.r.stop = count_down;
+	rd.r.stop_arg = &left;
+	assert_int_equal(
+		fleet_read(s->fleet, &rd.r, rd.answers, rd.bad, &rd.e), 0);
+	assert_int_equal(rd.answers[0].source, 1);
+	drop(&rd);
+}
+
+/* bad[] tells who may still answer: a caller asks again by it. */
+static void read__refused_or_unreachable__told_apart(void **state)
+{
+	struct fake_scene *s = *state;
+	struct reading rd;
+
+	fake_say(&s->b[0], -EACCES, 0);
+	fake_say(&s->b[1], -EBUSY, 0);
+	s->b[2].spoil = 1;
+	assert_int_equal(read_it(s, &rd, 1, 0, 5000), -EIO);
+	assert_int_equal(rd.bad[0], -EACCES);
+	assert_int_equal(rd.bad[1], -EBUSY);
+	assert_int_equal(rd.bad[2], -EBADMSG);
+}
+
+/* One good answer of two: nobody else is left who could give the other. */
+static void read__too_few_good_and_all_reached__ebadmsg(void **state)
+{
+	struct fake_scene *s = *state;
+	struct reading rd;
+
+	s->b[0].spoil = 1;
+	fake_say(&s->b[2], -ENOENT, 0);
+	assert_int_equal(read_it(s, &rd, 2, 0, 5000), -EBADMSG);
+	assert_int_equal(rd.bad[1], 0);
+}
+
 static void read__senseless__einval(void **state)
 {
 	struct fake_scene *s = *state;
@@ -323,6 +411,11 @@ int main(void)
 		fake_scene_test(read__hedge_time_but_rest_down__not_asked),
 		fake_scene_test(read__marked_or_removed__not_asked),
 		fake_scene_test(read__local_store__asked_first),
+		fake_scene_test(
+			read__stopped_while_waiting__ecanceled_and_all_cancelled),
+		fake_scene_test(read__stop_not_said__as_without),
+		fake_scene_test(read__refused_or_unreachable__told_apart),
+		fake_scene_test(read__too_few_good_and_all_reached__ebadmsg),
 		fake_scene_test(read__senseless__einval),
 	};
 
