@@ -50,6 +50,10 @@ skip_all() {
 }
 
 done_testing() {
+	# a build with sanitizers tells in the daemon's log only
+	if grep -qsE 'Sanitizer|runtime error:' "$dir"/state*/daemon.log; then
+		fail "a sanitizer spoke"
+	fi
 	printf '1..%d\n' $checks
 	[ $failures = 0 ]
 }
