@@ -250,6 +250,7 @@ check "apply" run apply "$ini"
 mv "$dir/d" "$dir/d.away"
 check "rebalance to a store that is away" run rebalance "$ini" --background
 check "the job waits and says so" wait_for 60 job_says 'store d'
+note "it says: $(job_now message)"
 check "it does not give up" test "$(job_now state)" = running
 mv "$dir/d.away" "$dir/d"
 check "it goes on when the store is back" wait_for 60 job_done
