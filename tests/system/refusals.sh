@@ -192,20 +192,28 @@ is_called() { # CLASS EXIT
 }
 called() { # MODE CLASS
 	mode $1
+	# what is written has to go there: nobody waits for the next greeting
+	check "$1: written" eval 'head -c 100000 /dev/urandom >"$mnt/$1" &&
+		sync "$mnt/$1"'
 	check "$1: called $2" wait_for 60 is_called $2 1
 	forget
 	check "$1: read from the other store" cmp "$dir/file" "$mnt/file"
-	check "$1: written" eval 'head -c 100000 /dev/urandom >"$mnt/$1" &&
-		sync "$mnt/$1"'
 	mode ok
 	check "$1: heals by itself" wait_well 60
 }
 called signature credentials
 called no-bucket missing
-called html corrupt
 called html-404 corrupt
 called broken down
 called hang-up down
+there() { # objects that the cloud lists
+	python3 -c '
+import sys, urllib.request
+print(urllib.request.urlopen(sys.argv[1]).read().count(b"<Key>"))' \
+		"http://127.0.0.1:$port/bucket?list-type=2&prefix=v/packs/"
+}
+check "the cloud has every object that status counts" \
+	test "$(there)" = "$(status_get stores c objects)"
 umount_it || fail "umount"
 
 # --- secrets ----------------------------------------------------------------
