@@ -2,10 +2,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "fs/cache.h"
 
 #define CACHE_BUCKETS 8192u /* a power of two */
 #define CACHE_BELLS 64u /* a power of two */
+#define CACHE_STOP_MS 100u /* between two questions whether to go on */
 
 enum frame_state { CACHE_EMPTY, CACHE_LOADING, CACHE_READY, CACHE_FAILED };
 
@@ -45,7 +47,7 @@ int cache_new(uint64_t bytes, struct cache **ret, struct pluri_err *err)
 		return pluri_fail(err, ENOMEM, "cache: no memory");
 	(void)pthread_mutex_init(&c->lock, NULL);
 	for (unsigned i = 0; i < CACHE_BELLS; i++)
-		(void)pthread_cond_init(&c->bell[i], NULL);
+		clock_cond_init(&c->bell[i]);
 	c->max = bytes;
 	*ret = c;
 	return 0;
@@ -217,20 +219,47 @@ void cache_failed(
 	(void)pthread_mutex_unlock(&c->lock);
 }
 
-int cache_wait(struct cache *c, struct cache_frame *f, struct pluri_err *err)
+/* With the lock held, which is given up to ask. */
+static bool cache_stopped(struct cache *c, int (*stop)(void *arg), void *arg)
+{
+	bool stopped;
+
+	if (!stop)
+		return false;
+	(void)pthread_mutex_unlock(&c->lock);
+	stopped = stop(arg);
+	(void)pthread_mutex_lock(&c->lock);
+	return stopped;
+}
+
+/* Of a FAILED frame. */
+static int cache_failure(const struct cache_frame *f, struct pluri_err *err)
+{
+	if (f->err.code == ECANCELED)
+		return pluri_fail(err, EAGAIN, "its loader was interrupted");
+	if (err)
+		*err = f->err;
+	return f->err.code ? -f->err.code : -EIO;
+}
+
+int cache_wait(struct cache *c, struct cache_frame *f, int (*stop)(void *arg),
+	void *arg, struct pluri_err *err)
 {
 	int r = 0;
 
 	(void)pthread_mutex_lock(&c->lock);
 	f->waiters++;
-	while (f->state == CACHE_LOADING)
-		(void)pthread_cond_wait(cache_bell(c, f), &c->lock);
-	f->waiters--;
-	if (f->state == CACHE_FAILED) {
-		r = f->err.code ? -f->err.code : -EIO;
-		if (err)
-			*err = f->err;
+	while (f->state == CACHE_LOADING && r == 0) {
+		(void)clock_wait(cache_bell(c, f), &c->lock,
+			stop ? clock_mono_ms(clock_system()) + CACHE_STOP_MS
+			     : UINT64_MAX);
+		if (f->state == CACHE_LOADING && cache_stopped(c, stop, arg))
+			r = pluri_fail(
+				err, ECANCELED, "the read was interrupted");
 	}
+	f->waiters--;
+	if (f->state == CACHE_FAILED && r == 0)
+		r = cache_failure(f, err);
 	(void)pthread_mutex_unlock(&c->lock);
 	return r;
 }

@@ -31,9 +31,14 @@ uint8_t *cache_room(struct cache_frame *f); /* the owner's, while LOADING */
 void cache_ready(struct cache *c, struct cache_frame *f, uint32_t len);
 void cache_failed(struct cache *c, struct cache_frame *f,
 	const struct pluri_err *why);
-/* Wait while LOADING (the owner's deadline ends it). 0, or the failure. */
+/*
+ * Wait while LOADING (the owner's deadline ends it). 0, or the failure, or
+ * -ECANCELED when stop() says so (as upload_wait; may be NULL). An owner that
+ * gave up, -ECANCELED to cache_failed, says nothing of the bytes: all hear
+ * -EAGAIN, unpin the frame and pin anew.
+ */
 int cache_wait(struct cache *c, struct cache_frame *f,
-	struct pluri_err *err);
+	int (*stop)(void *arg), void *arg, struct pluri_err *err);
 /* READY: the bytes. */
 const uint8_t *cache_bytes(const struct cache_frame *f, uint32_t *ret_len);
 void cache_unpin(struct cache *c, struct cache_frame *f);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "backends/retry.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "chunker/digest.h"
@@ -14,15 +15,14 @@
 #define FETCH_HEDGE_MS 500u
 #define FETCH_HEDGE_RATE 2048u /* bytes a ms: a longer read may take longer */
 #define FETCH_PIECE (4u << 20)
+#define FETCH_AGAIN_MS 100u /* first pause before asking again */
+#define FETCH_STOP_MS 100u /* between two questions whether to go on */
 
 struct fetch { /* one call of fetch_frames */
 	struct volume *v;
-	const struct chunk_row *chunk;
-	uint32_t first, count;
+	const struct fetch_want *w;
 	uint64_t off; /* in the pack */
 	uint64_t len;
-	uint8_t *const *to;
-	uint32_t *ret_len;
 	struct pack_row pack;
 };
 
@@ -30,26 +30,26 @@ struct fetch { /* one call of fetch_frames */
 static int fetch_open(
 	const struct fetch *f, struct pluri_span bytes, struct pluri_err *err)
 {
+	const struct fetch_want *w = f->w;
+	const struct chunk_row *c = w->chunk;
 	struct frame_at at = {
 		.keys = f->v->keys, .pack = f->pack.id, .off = f->off};
-	struct frame_id id = {.chunk = f->chunk->id,
-		.chunk_bytes = f->chunk->plain,
-		.count = f->chunk->frames};
+	struct frame_id id = {
+		.chunk = c->id, .chunk_bytes = c->plain, .count = c->frames};
 	const uint8_t *p = bytes.data;
 	int r;
 
-	for (uint32_t i = 0; i < f->count; i++) {
-		const uint32_t n = f->chunk->frame[f->first + i];
-		const uint32_t left =
-			f->chunk->plain - (f->first + i) * FRAME_PLAIN;
-		struct pluri_room room = {.data = f->to[i],
+	for (uint32_t i = 0; i < w->count; i++) {
+		const uint32_t n = c->frame[w->first + i];
+		const uint32_t left = c->plain - (w->first + i) * FRAME_PLAIN;
+		struct pluri_room room = {.data = w->to[i],
 			.cap = left < FRAME_PLAIN ? left : FRAME_PLAIN};
 
-		id.index = f->first + i;
+		id.index = w->first + i;
 		r = frame_open(&at, (struct pluri_span){p, n}, &id, &room, err);
 		if (r < 0)
 			return r;
-		f->ret_len[i] = (uint32_t)room.len;
+		w->ret_len[i] = (uint32_t)room.len;
 		p += n;
 		at.off += n;
 	}
@@ -140,16 +140,41 @@ static struct layout fetch_layout(const struct pack_row *p)
 		.kind = (enum stripe_kind)p->kind, .k = p->k, .m = p->m};
 }
 
-static int fetch_cloud(struct fetch *f, struct pluri_err *err)
+/* Of a store's answers these say nothing of what it has. */
+static bool fetch_unknown(int code)
 {
+	const enum fleet_class c = fleet_class_of(code);
+
+	return c == FLEET_DOWN || c == FLEET_THROTTLED;
+}
+
+/* May enough sources be good when they are asked again? */
+static bool fetch_hope(const struct fleet_read *rd, const int *bad)
+{
+	unsigned may = 0;
+
+	for (unsigned i = 0; i < rd->n; i++)
+		may += bad[i] == 0 || fetch_unknown(bad[i]);
+	return may >= rd->need;
+}
+
+/* *ret_hope: it failed, but might not when tried again. */
+static int fetch_try(struct fetch *f, bool *ret_hope, struct pluri_err *err)
+{
+	const struct fetch_patience *p = &f->w->patience;
 	const struct layout l = fetch_layout(&f->pack);
 	struct fleet_source src[PLURI_SHARDS_MAX];
 	struct fleet_answer got[PLURI_SHARDS_MAX] = {0};
 	int bad[PLURI_SHARDS_MAX] = {0};
-	struct fleet_read rd = {.sources = src, .judge = fetch_judge, .arg = f};
+	struct fleet_read rd = {.sources = src,
+		.judge = fetch_judge,
+		.arg = f,
+		.stop = p->stop,
+		.stop_arg = p->arg};
 	uint64_t len = 0;
 	int r = fetch_sources(f->v, &f->pack, src, &rd.n, err);
 
+	*ret_hope = false;
 	if (r < 0)
 		return r;
 	stripe_range(
@@ -161,13 +186,62 @@ static int fetch_cloud(struct fetch *f, struct pluri_err *err)
 			rd.n, rd.need);
 	rd.len = len;
 	rd.hedge_ms = FETCH_HEDGE_MS + (uint32_t)(len / FETCH_HEDGE_RATE);
-	rd.deadline_ms = clock_mono_ms(clock_system()) +
-			 3 * (uint64_t)f->v->config->timeout_ms;
+	rd.deadline_ms = p->began_ms + 3 * (uint64_t)f->v->config->timeout_ms;
 	r = fleet_read(f->v->fleet, &rd, got, bad, err);
 	fetch_accuse(f->v, &f->pack, src, bad, rd.n);
 	for (unsigned i = 0; i < rd.need; i++)
 		free(got[i].bytes);
+	*ret_hope = r < 0 && r != -ECANCELED && fetch_hope(&rd, bad);
 	return r;
+}
+
+static bool fetch_stopped(const struct fetch_patience *p)
+{
+	return p->stop && p->stop(p->arg);
+}
+
+/* False: told to stop. */
+static bool fetch_pause(const struct fetch_patience *p, uint64_t until_ms)
+{
+	uint64_t now = clock_mono_ms(clock_system());
+
+	while (now < until_ms && !fetch_stopped(p)) {
+		const uint64_t left = until_ms - now;
+		const struct timespec nap = {
+			.tv_nsec = 1000000 * (long)(left < FETCH_STOP_MS
+							     ? left
+							     : FETCH_STOP_MS)};
+
+		(void)nanosleep(&nap, NULL);
+		now = clock_mono_ms(clock_system());
+	}
+	return now >= until_ms;
+}
+
+/*
+ * A moment in which no store answers is no reason to fail a program's read.
+ * The last try comes when the time is over, however long the pauses grew.
+ */
+static int fetch_cloud(struct fetch *f, struct pluri_err *err)
+{
+	const struct fetch_patience *p = &f->w->patience;
+	const uint64_t until = p->began_ms + f->v->config->timeout_ms;
+	unsigned attempt = 0;
+	uint64_t now, next;
+	bool hope = false;
+	int r;
+
+	for (;;) {
+		r = fetch_try(f, &hope, err);
+		now = clock_mono_ms(clock_system());
+		if (r >= 0 || !hope || !p->again || now >= until)
+			return r;
+		next = now + retry_pause_ms(
+				     f->v->clock, ++attempt, FETCH_AGAIN_MS, 0);
+		if (!fetch_pause(p, next < until ? next : until))
+			return pluri_fail(
+				err, ECANCELED, "the read was interrupted");
+	}
 }
 
 static int fetch_pack_row(struct fetch *f, struct pluri_err *err)
@@ -177,32 +251,39 @@ static int fetch_pack_row(struct fetch *f, struct pluri_err *err)
 
 	if (r < 0)
 		return r;
-	return meta_end(tx, packs_get(tx, f->chunk->pack, &f->pack, err), err);
+	return meta_end(
+		tx, packs_get(tx, f->w->chunk->pack, &f->pack, err), err);
 }
 
-int fetch_frames(struct volume *v, const struct chunk_row *c, uint32_t first,
-	uint32_t count, uint8_t *const *to, uint32_t *ret_len,
-	struct pluri_err *err)
+static int fetch_fail(const struct fetch *f, int r, const char *hex,
+	const struct pluri_err *why, struct pluri_err *err)
 {
-	struct fetch f = {.v = v,
-		.chunk = c,
-		.first = first,
-		.count = count,
-		.off = c->off,
-		.to = to,
-		.ret_len = ret_len};
+	if (r == -ECANCELED) /* nobody is there to be told */
+		return pluri_fail(err, ECANCELED, "%.400s", why->text);
+	log_line(LOG_ERROR, "pack %s bytes %llu+%llu cannot be read: %s", hex,
+		(unsigned long long)f->off, (unsigned long long)f->len,
+		why->text);
+	return pluri_fail(err, r == -ETIMEDOUT ? ETIMEDOUT : EIO,
+		"pack %s: %.400s", hex, why->text);
+}
+
+int fetch_frames(
+	struct volume *v, const struct fetch_want *w, struct pluri_err *err)
+{
+	const struct chunk_row *c = w->chunk;
+	struct fetch f = {.v = v, .w = w, .off = c->off};
 	char hex[2 * PLURI_ID_BYTES + 1];
 	struct pluri_err why = {0};
 	int r;
 
 	if (c->frames != (c->plain + FRAME_PLAIN - 1) / FRAME_PLAIN ||
-		first >= c->frames || count > c->frames - first)
+		w->first >= c->frames || w->count > c->frames - w->first)
 		return pluri_fail(err, EIO,
 			"database: chunk %llu of %u bytes has %u frames; it "
 			"is damaged",
 			(unsigned long long)c->num, c->plain, c->frames);
-	for (uint32_t i = 0; i < first + count; i++)
-		if (i < first)
+	for (uint32_t i = 0; i < w->first + w->count; i++)
+		if (i < w->first)
 			f.off += c->frame[i];
 		else
 			f.len += c->frame[i];
@@ -217,12 +298,7 @@ int fetch_frames(struct volume *v, const struct chunk_row *c, uint32_t first,
 		log_line(LOG_WARN, "local pack %s at %llu: %s", hex,
 			(unsigned long long)f.off, why.text);
 	r = fetch_cloud(&f, &why);
-	if (r == 0)
-		return 0;
-	log_line(LOG_ERROR, "pack %s bytes %llu+%llu cannot be read: %s", hex,
-		(unsigned long long)f.off, (unsigned long long)f.len, why.text);
-	return pluri_fail(err, r == -ETIMEDOUT ? ETIMEDOUT : EIO,
-		"pack %s: %.400s", hex, why.text);
+	return r == 0 ? 0 : fetch_fail(&f, r, hex, &why, err);
 }
 
 /* --- whole packs ---------------------------------------------------------- */

@@ -13,14 +13,32 @@
 #include "meta/chunks.h"
 #include "meta/packs.h"
 
+/* How long to go on for bytes. */
+struct fetch_patience {
+	uint64_t began_ms; /* the read did, system monotonic */
+	bool again; /* ask stores in trouble again, for config.timeout_ms */
+	int (*stop)(void *arg); /* as upload_wait; may be NULL */
+	void *arg;
+};
+
+/* Plain bytes of frames [first, first + count) of a chunk: to[i] has room for
+ * that frame's plain bytes (FRAME_PLAIN, less in the last), ret_len[i] says
+ * how many they are. */
+struct fetch_want {
+	const struct chunk_row *chunk;
+	uint32_t first, count;
+	uint8_t *const *to;
+	uint32_t *ret_len;
+	struct fetch_patience patience;
+};
+
 /*
- * Plain bytes of frames [first, first + count) of a chunk: to[i] has room for
- * that frame's plain bytes (FRAME_PLAIN, less in the last) and gets len[i].
  * -EIO when no good copy can be had (the story names pack, shards and
- * stores) or the row is damaged, -ETIMEDOUT.
+ * stores) or the row is damaged; -ETIMEDOUT three times config.timeout_ms
+ * after the read began; -ECANCELED when stop() says so. Bad bytes from all
+ * sources are told at once: only what is not known is asked for again.
  */
-int fetch_frames(struct volume *v, const struct chunk_row *c, uint32_t first,
-	uint32_t count, uint8_t *const *to, uint32_t *ret_len,
+int fetch_frames(struct volume *v, const struct fetch_want *w,
 	struct pluri_err *err);
 
 /*

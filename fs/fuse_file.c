@@ -1,8 +1,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "fs/fuse_int.h"
 #include "fs/node.h"
@@ -86,18 +88,75 @@ static void fuse_create(fuse_req_t req, fuse_ino_t dir, const char *name,
 	}
 }
 
+static int fuse_interrupted(void *req)
+{
+	return fuse_req_interrupted(req);
+}
+
+static uint64_t fuse_signals(const char *status, const char *field)
+{
+	const char *at = strstr(status, field);
+
+	return at ? strtoull(at + strlen(field), NULL, 16) : 0;
+}
+
+/* Is a signal on its way that ends the thread, and that nobody catches? */
+static bool fuse_dying(const char *status)
+{
+	static const int harmless[] = {SIGCHLD, SIGCONT, SIGURG, SIGWINCH,
+		SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU};
+	uint64_t deadly = fuse_signals(status, "\nSigPnd:\t") |
+			  fuse_signals(status, "\nShdPnd:\t");
+
+	deadly &= ~(fuse_signals(status, "\nSigBlk:\t") |
+		    fuse_signals(status, "\nSigIgn:\t") |
+		    fuse_signals(status, "\nSigCgt:\t"));
+	for (size_t i = 0; i < sizeof(harmless) / sizeof(*harmless); i++)
+		deadly &= ~(UINT64_C(1) << (harmless[i] - 1));
+	return deadly != 0;
+}
+
+/*
+ * The kernel tells of any signal. Only a deadly one ends a read or a write: one
+ * that is caught would have them fail with EINTR, which programs do not expect
+ * of files (and a page fault cannot tell), and with a timer's signals no slow
+ * read would ever come to its end.
+ */
+static int fuse_killed(void *arg)
+{
+	fuse_req_t req = arg;
+	char path[40];
+	char status[4096];
+	ssize_t n;
+	int fd;
+
+	if (!fuse_req_interrupted(req))
+		return 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/status",
+		(int)fuse_req_ctx(req)->pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 1; /* of another namespace: the signal is all we know */
+	n = read(fd, status, sizeof(status) - 1);
+	(void)close(fd);
+	status[n > 0 ? n : 0] = '\0';
+	return n <= 0 || fuse_dying(status);
+}
+
 static void fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct fuse_file_info *fi)
 {
 	struct fuse_file *f = fuse_file_of(fi);
+	const struct read_ask ask = {
+		.trail = &f->trail, .stop = fuse_killed, .arg = req};
 	struct pluri_err err = {0};
 	struct pluri_room to = {.data = malloc(size), .cap = size};
 	int r = -ENOMEM;
 
 	(void)ino;
 	if (to.data)
-		r = read_bytes(fuse_volume(req), f->node, &f->trail,
-			(uint64_t)off, &to, &err);
+		r = read_bytes(fuse_volume(req), f->node, &ask, (uint64_t)off,
+			&to, &err);
 	if (r < 0)
 		fuse_answer_err(req, r, &err);
 	else
@@ -109,9 +168,12 @@ static void fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct fuse_file *f = fuse_file_of(fi);
+	const struct write_ask ask = {.off = (uint64_t)off,
+		.data = {buf, size},
+		.stop = fuse_killed,
+		.arg = req};
 	struct pluri_err err = {0};
-	const int r = write_bytes(
-		fuse_volume(req), f->node, (uint64_t)off, buf, size, &err);
+	const int r = write_bytes(fuse_volume(req), f->node, &ask, &err);
 
 	(void)ino;
 	if (r < 0)
@@ -128,11 +190,6 @@ static void fuse_release(
 	(void)ino;
 	fuse_file_free(v, fuse_file_of(fi));
 	fuse_answer_err(req, 0, NULL);
-}
-
-static int fuse_interrupted(void *req)
-{
-	return fuse_req_interrupted(req);
 }
 
 static void fuse_fsync(

@@ -162,8 +162,16 @@ static int read_pin(struct volume *v, const struct chunk_row *c, uint32_t first,
 	return 0;
 }
 
+/* Bytes of one chunk. */
+struct read_want {
+	const struct chunk_row *chunk;
+	uint32_t off, len;
+	uint8_t *to; /* NULL: into the cache is enough */
+	struct fetch_patience patience;
+};
+
 /* Load owned neighbours [at, at + n) with one fetch. */
-static void read_load_run(struct volume *v, const struct chunk_row *c,
+static int read_load_run(struct volume *v, const struct read_want *w,
 	struct pins *p, uint32_t at, uint32_t n)
 {
 	uint8_t *to[FRAMES_MAX];
@@ -173,26 +181,39 @@ static void read_load_run(struct volume *v, const struct chunk_row *c,
 
 	for (uint32_t i = 0; i < n; i++)
 		to[i] = cache_room(p->frame[at + i]);
-	r = fetch_frames(v, c, p->first + at, n, to, len, &err);
+	r = fetch_frames(v,
+		&(struct fetch_want){.chunk = w->chunk,
+			.first = p->first + at,
+			.count = n,
+			.to = to,
+			.ret_len = len,
+			.patience = w->patience},
+		&err);
 	for (uint32_t i = 0; i < n; i++)
 		if (r < 0)
 			cache_failed(v->cache, p->frame[at + i], &err);
 		else
 			cache_ready(v->cache, p->frame[at + i], len[i]);
+	return r;
 }
 
-static void read_load(
-	struct volume *v, const struct chunk_row *c, struct pins *p)
+/* Ends every load that is the caller's. How it went is in the frames, but for
+ * -ECANCELED, which is the caller's alone. */
+static int read_load(
+	struct volume *v, const struct read_want *w, struct pins *p)
 {
+	int r = 0;
+
 	for (uint32_t at = 0; at < p->n;) {
 		uint32_t n = 0;
 
 		while (at + n < p->n && p->owner[at + n])
 			n++;
-		if (n > 0)
-			read_load_run(v, c, p, at, n);
+		if (n > 0 && read_load_run(v, w, p, at, n) == -ECANCELED)
+			r = -ECANCELED;
 		at += n ? n : 1;
 	}
+	return r;
 }
 
 /* A pin that fails half-way leaves owned frames that others wait for. */
@@ -207,42 +228,50 @@ static void read_abandon(struct volume *v, struct pins *p)
 	read_unpin(v, p);
 }
 
-/* Chunk bytes [off, off + len) to `to`. *ret_theirs: a load that failed was
- * another reader's. */
-static int read_chunk_once(struct volume *v, const struct chunk_row *c,
-	uint32_t off, uint32_t len, uint8_t *to, bool *ret_theirs,
-	struct pluri_err *err)
+/* What the caller wants of the frame at pin i, once it is there. */
+static int read_frame(struct volume *v, const struct read_want *w,
+	const struct pins *p, uint32_t i, struct pluri_err *err)
+{
+	const uint32_t base = (p->first + i) * FRAME_PLAIN;
+	const uint32_t from = w->off > base ? w->off - base : 0;
+	uint32_t upto = w->off + w->len - base;
+	uint32_t have = 0;
+	const uint8_t *bytes;
+	int r = cache_wait(
+		v->cache, p->frame[i], w->patience.stop, w->patience.arg, err);
+
+	if (r < 0)
+		return r;
+	bytes = cache_bytes(p->frame[i], &have);
+	if (upto > FRAME_PLAIN)
+		upto = FRAME_PLAIN;
+	if (upto > have)
+		return pluri_fail(err, EIO, "a frame is shorter than recorded");
+	if (w->to)
+		memcpy(w->to + (base + from - w->off), bytes + from,
+			upto - from);
+	return 0;
+}
+
+/* *ret_theirs: a load that failed was another reader's. */
+static int read_chunk_once(struct volume *v, const struct read_want *w,
+	bool *ret_theirs, struct pluri_err *err)
 {
 	struct pins p;
-	int r = read_pin(
-		v, c, off / FRAME_PLAIN, (off + len - 1) / FRAME_PLAIN, &p);
+	int r = read_pin(v, w->chunk, w->off / FRAME_PLAIN,
+		(w->off + w->len - 1) / FRAME_PLAIN, &p);
 
+	*ret_theirs = false;
 	if (r < 0) {
 		read_abandon(v, &p);
 		return pluri_fail(err, -r, "no memory to read");
 	}
-	read_load(v, c, &p);
+	r = read_load(v, w, &p);
+	if (r < 0)
+		(void)pluri_fail(err, -r, "the read was interrupted");
 	for (uint32_t i = 0; i < p.n && r >= 0; i++) {
-		const uint32_t base = (p.first + i) * FRAME_PLAIN;
-		const uint32_t from = off > base ? off - base : 0;
-		const uint8_t *bytes;
-		uint32_t have = 0;
-		uint32_t upto = off + len - base;
-
-		r = cache_wait(v->cache, p.frame[i], err);
+		r = read_frame(v, w, &p, i, err);
 		*ret_theirs = !p.owner[i];
-		if (r < 0)
-			break;
-		bytes = cache_bytes(p.frame[i], &have);
-		if (upto > FRAME_PLAIN)
-			upto = FRAME_PLAIN;
-		if (upto > have)
-			r = pluri_fail(err, EIO,
-				"a frame is shorter than "
-				"recorded");
-		else if (to)
-			memcpy(to + (base + from - off), bytes + from,
-				upto - from);
 	}
 	read_unpin(v, &p);
 	return r;
@@ -250,40 +279,51 @@ static int read_chunk_once(struct volume *v, const struct chunk_row *c,
 
 /*
  * A load that began long ago may fail for what has healed since: who joined it
- * late, and so has time left, asks anew.
+ * late, and so has time left, asks anew. And always when its loader just gave
+ * up, which says nothing of the bytes (-EAGAIN, fs/cache.h).
  */
-static int read_chunk(struct volume *v, const struct chunk_row *c, uint32_t off,
-	uint32_t len, uint8_t *to, struct pluri_err *err)
+static int read_chunk(
+	struct volume *v, struct read_want *w, struct pluri_err *err)
 {
-	const uint64_t soon =
-		clock_mono_ms(clock_system()) + v->config->timeout_ms;
+	const uint64_t now = clock_mono_ms(clock_system());
+	const uint64_t soon = now + v->config->timeout_ms;
 	bool theirs = false;
-	int r = read_chunk_once(v, c, off, len, to, &theirs, err);
+	int r;
 
-	if (r < 0 && theirs && clock_mono_ms(clock_system()) < soon)
-		r = read_chunk_once(v, c, off, len, to, &theirs, err);
+	w->patience.began_ms = now;
+	do {
+		r = read_chunk_once(v, w, &theirs, err);
+		if (r >= 0 || r == -ECANCELED || !theirs || !w->patience.again)
+			return r;
+	} while (r == -EAGAIN || clock_mono_ms(clock_system()) < soon);
 	return r;
 }
 
 /* --- putting it together ------------------------------------------------- */
 
 /* What of a gap one extent holds. */
-static int read_row(struct volume *v, const struct extent_row *row,
-	const struct gap *g, uint64_t off, uint8_t *to, struct pluri_err *err)
+static int read_row(struct volume *v, const struct read_ask *ask,
+	const struct extent_row *row, const struct gap *g, uint64_t off,
+	uint8_t *to, struct pluri_err *err)
 {
 	const uint64_t end = row->e.off + row->e.len;
 	const uint64_t a = row->e.off > g->off ? row->e.off : g->off;
 	const uint64_t b = end < g->end ? end : g->end;
+	struct read_want w = {.chunk = &row->chunk,
+		.patience = {
+			.again = true, .stop = ask->stop, .arg = ask->arg}};
 
 	if (a >= b)
 		return 0;
-	return read_chunk(v, &row->chunk,
-		row->e.skip + (uint32_t)(a - row->e.off), (uint32_t)(b - a),
-		to + (a - off), err);
+	w.off = row->e.skip + (uint32_t)(a - row->e.off);
+	w.len = (uint32_t)(b - a);
+	w.to = to + (a - off);
+	return read_chunk(v, &w, err);
 }
 
-static int read_fill(struct volume *v, const struct read_plan *p, uint64_t off,
-	uint8_t *to, struct pluri_err *err)
+static int read_fill(struct volume *v, const struct read_ask *ask,
+	const struct read_plan *p, uint64_t off, uint8_t *to,
+	struct pluri_err *err)
 {
 	size_t row = 0;
 	int r = 0;
@@ -297,7 +337,7 @@ static int read_fill(struct volume *v, const struct read_plan *p, uint64_t off,
 			row++;
 		for (size_t j = row;
 			j < p->rows && r >= 0 && p->row[j].e.off < g->end; j++)
-			r = read_row(v, &p->row[j], g, off, to, err);
+			r = read_row(v, ask, &p->row[j], g, off, to, err);
 	}
 	return r;
 }
@@ -334,6 +374,14 @@ struct ahead {
 	uint64_t ino, off;
 };
 
+static int read_ahead_stop(void *arg)
+{
+	struct reader *rd = arg;
+
+	return atomic_load(&rd->stop);
+}
+
+/* Nobody waits for it: what fails now is for the read itself to retry. */
 static void read_ahead_run(struct work_item *item)
 {
 	struct ahead *a = work_of(item, struct ahead, item);
@@ -345,11 +393,14 @@ static void read_ahead_run(struct work_item *item)
 		r = read_rows(v, a->ino, a->off, a->off + READ_AHEAD, &p, NULL);
 	for (size_t i = 0; i < p.rows && r >= 0; i++) {
 		const struct extent *e = &p.row[i].e;
+		struct read_want w = {.chunk = &p.row[i].chunk,
+			.off = e->skip,
+			.len = e->len,
+			.patience = {.stop = read_ahead_stop, .arg = a->rd}};
 
 		/* A chunk belongs to the prefetch in which it begins. */
 		if (e->off >= a->off)
-			r = read_chunk(v, &p.row[i].chunk, e->skip, e->len,
-				NULL, NULL);
+			r = read_chunk(v, &w, NULL);
 	}
 	read_plan_free(&p);
 	free(a);
@@ -387,17 +438,17 @@ static void read_ahead(struct volume *v, uint64_t ino, struct read_trail *t,
 	atomic_store(&t->ahead, from);
 }
 
-int read_bytes(struct volume *v, struct node *n, struct read_trail *trail,
+int read_bytes(struct volume *v, struct node *n, const struct read_ask *ask,
 	uint64_t off, struct pluri_room *to, struct pluri_err *err)
 {
 	struct read_plan p = {0};
 	size_t len = to->cap;
 	int r = read_plan(v, n, off, &len, to->data, &p, err);
 
-	if (r >= 0 && trail && p.gaps > 0)
-		read_ahead(v, n->ino, trail, off, len, p.size);
+	if (r >= 0 && ask->trail && p.gaps > 0)
+		read_ahead(v, n->ino, ask->trail, off, len, p.size);
 	if (r >= 0)
-		r = read_fill(v, &p, off, to->data, err);
+		r = read_fill(v, ask, &p, off, to->data, err);
 	read_plan_free(&p);
 	if (r < 0)
 		return r;

@@ -20,9 +20,20 @@ struct read_trail {
 	_Atomic uint32_t window; /* bytes of prefetch; grows */
 };
 
-/* Up to to->cap bytes from off; to->len is less only at end of file. All of
- * them are right, or -EIO. trail may be NULL. */
-int read_bytes(struct volume *v, struct node *n, struct read_trail *trail,
+/* Who reads; each may be NULL. */
+struct read_ask {
+	struct read_trail *trail;
+	int (*stop)(void *arg); /* as upload_wait; stays with its answer */
+	void *arg;
+};
+
+/*
+ * Up to to->cap bytes from off; to->len is less only at end of file. All of
+ * them are right, or -EIO, or -ETIMEDOUT (fs/fetch.h). -ECANCELED only when
+ * this reader's own stop() said so: others who waited for what it was loading
+ * load it themselves.
+ */
+int read_bytes(struct volume *v, struct node *n, const struct read_ask *ask,
 	uint64_t off, struct pluri_room *to, struct pluri_err *err);
 
 #endif

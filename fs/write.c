@@ -15,6 +15,7 @@
 #define WRITE_FLUSH_BYTES (8u << 20) /* of one node: flush begins */
 #define WRITE_TICK_MS 500u
 #define WRITE_SCAN 64u
+#define WRITE_STOP_MS 100u /* between two questions whether to go on */
 
 struct writer {
 	struct volume *v;
@@ -49,8 +50,10 @@ void writer_forgive(struct volume *v, uint64_t bytes)
 
 /* Wait until len more dirty bytes are within the bound, or a flush that ended
  * meanwhile has failed: an earlier failure may be a thing of the past. */
-static int writer_take(struct writer *w, uint64_t len, struct pluri_err *err)
+static int writer_take(
+	struct writer *w, const struct write_ask *ask, struct pluri_err *err)
 {
+	const uint64_t len = ask->data.len;
 	uint64_t failures;
 	int r = 0;
 
@@ -59,11 +62,17 @@ static int writer_take(struct writer *w, uint64_t len, struct pluri_err *err)
 	while (w->dirty > 0 && w->dirty + len > w->max && r == 0) {
 		w->hungry = true;
 		(void)pthread_cond_signal(&w->wake);
-		(void)pthread_cond_wait(&w->room, &w->lock);
+		(void)clock_wait(&w->room, &w->lock,
+			ask->stop
+				? clock_mono_ms(clock_system()) + WRITE_STOP_MS
+				: UINT64_MAX);
 		if (w->failures != failures && w->dirty + len > w->max) {
 			r = w->stuck;
 			if (err)
 				*err = w->why;
+		} else if (ask->stop && ask->stop(ask->arg)) {
+			r = pluri_fail(
+				err, ECANCELED, "the write was interrupted");
 		}
 	}
 	if (r == 0)
@@ -290,21 +299,20 @@ static int write_lay(struct volume *v, struct node *n, uint64_t off,
 	return 0;
 }
 
-int write_bytes(struct volume *v, struct node *n, uint64_t off,
-	const void *data, size_t len, struct pluri_err *err)
+int write_bytes(struct volume *v, struct node *n, const struct write_ask *ask,
+	struct pluri_err *err)
 {
-	struct pluri_span span = {data, len};
 	struct node *pin = NULL;
 	uint64_t fresh = 0;
 	int r = commit_broken(v->commit, err);
 
-	if (r < 0 || len == 0)
+	if (r < 0 || ask->data.len == 0)
 		return r;
-	r = writer_take(v->writer, len, err);
+	r = writer_take(v->writer, ask, err);
 	if (r < 0)
 		return r;
 	(void)pthread_mutex_lock(&n->lock);
-	r = write_lay(v, n, off, span, &fresh, err);
+	r = write_lay(v, n, ask->off, ask->data, &fresh, err);
 	if (n->dirty.bytes >= WRITE_FLUSH_BYTES && !n->queued) {
 		pin = node_peek(v->nodes, n->ino);
 		if (pin && write_queue(v, pin, false))
@@ -312,7 +320,7 @@ int write_bytes(struct volume *v, struct node *n, uint64_t off,
 	}
 	(void)pthread_mutex_unlock(&n->lock);
 	node_unpin(v->nodes, pin);
-	writer_give(v->writer, len - fresh);
+	writer_give(v->writer, ask->data.len - fresh);
 	return r;
 }
 
@@ -359,7 +367,7 @@ int writer_new(struct volume *v, struct writer **ret, struct pluri_err *err)
 	w->v = v;
 	w->max = v->config->dirty;
 	(void)pthread_mutex_init(&w->lock, NULL);
-	(void)pthread_cond_init(&w->room, NULL);
+	clock_cond_init(&w->room);
 	clock_cond_init(&w->wake);
 	r = work_new(WRITE_THREADS, "flush", &w->pool, err);
 	if (r >= 0) {

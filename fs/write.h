@@ -16,9 +16,17 @@ int writer_new(struct volume *v, struct writer **ret, struct pluri_err *err);
 void writer_free(struct writer *w); /* stops threads, does not flush */
 PLURI_OWN(writer);
 
-/* Takes all of len or fails. The kernel says where appending goes. */
-int write_bytes(struct volume *v, struct node *n, uint64_t off,
-	const void *data, size_t len, struct pluri_err *err);
+struct write_ask {
+	uint64_t off; /* the kernel says where appending goes */
+	struct pluri_span data;
+	int (*stop)(void *arg); /* as upload_wait; may be NULL */
+	void *arg;
+};
+
+/* Takes all of it or fails; -ECANCELED when stop() said so before there was
+ * room. */
+int write_bytes(struct volume *v, struct node *n, const struct write_ask *ask,
+	struct pluri_err *err);
 
 /*
  * Set what mask (TREE_SET_*, meta/tree.h) names from *a, the size included:

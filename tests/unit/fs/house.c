@@ -151,19 +151,21 @@ uint64_t house_size(struct house *h, struct node *n)
 void house_write(struct house *h, struct node *n, uint64_t off,
 	const void *data, size_t len)
 {
+	const struct write_ask ask = {.off = off, .data = {data, len}};
 	struct pluri_err err = {0};
 
-	house_told(h, write_bytes(h->v, n, off, data, len, &err), &err);
+	house_told(h, write_bytes(h->v, n, &ask, &err), &err);
 }
 
 void house_read(
 	struct house *h, struct node *n, uint64_t off, void *to, size_t len)
 {
 	struct read_trail trail = {0};
+	const struct read_ask ask = {.trail = &trail};
 	struct pluri_err err = {0};
 	struct pluri_room room = {.data = to, .cap = len};
 
-	house_told(h, read_bytes(h->v, n, &trail, off, &room, &err), &err);
+	house_told(h, read_bytes(h->v, n, &ask, off, &room, &err), &err);
 	assert_int_equal(room.len, len);
 }
 

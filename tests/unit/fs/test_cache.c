@@ -41,7 +41,7 @@ static bool use(struct cache *c, uint64_t chunk, uint32_t frame)
 	assert_int_equal(cache_pin(c, chunk, frame, BYTES, &f, &owner), 0);
 	if (owner)
 		load(c, f, value(chunk, frame));
-	assert_int_equal(cache_wait(c, f, NULL), 0);
+	assert_int_equal(cache_wait(c, f, NULL, NULL, NULL), 0);
 	bytes = cache_bytes(f, &len);
 	assert_int_equal(len, BYTES);
 	assert_int_equal(bytes[0], value(chunk, frame));
@@ -98,7 +98,7 @@ static void *join_in(void *arg)
 			load(w->c, f, 77);
 	}
 	memset(&err, 0, sizeof(err));
-	r = cache_wait(w->c, f, &err);
+	r = cache_wait(w->c, f, NULL, NULL, &err);
 	if (r == -ENOSPC && strcmp(err.text, "on purpose") == 0)
 		(void)atomic_fetch_add(&w->failed, 1);
 	cache_unpin(w->c, f);
@@ -209,7 +209,7 @@ static void *hammer(void *arg)
 			cache_failed(w->c, f, &err);
 		else if (owner)
 			load(w->c, f, value(x >> 30, x >> 24 & 15));
-		if (cache_wait(w->c, f, NULL) == 0 &&
+		if (cache_wait(w->c, f, NULL, NULL, NULL) == 0 &&
 			cache_bytes(f, &len)[5] != value(x >> 30, x >> 24 & 15))
 			abort();
 		cache_unpin(w->c, f);
@@ -236,9 +236,47 @@ static void cache__hammered_with_little_room__right_and_empty(void **state)
 	cache_free(w.c);
 }
 
+static int say_stop(void *arg)
+{
+	unsigned *asked = arg;
+
+	return ++*asked == 2;
+}
+
+static void wait__stopped_or_loader_gives_up__nothing_known(void **state)
+{
+	struct cache_frame *f = NULL;
+	struct pluri_err err = {0};
+	unsigned asked = 0;
+	struct cache *c;
+	bool owner;
+
+	(void)state;
+	assert_int_equal(cache_new(1u << 20, &c, NULL), 0);
+	assert_int_equal(cache_pin(c, 1, 0, BYTES, &f, &owner), 0);
+	assert_true(owner);
+	assert_int_equal(cache_wait(c, f, say_stop, &asked, &err), -ECANCELED);
+	assert_int_equal(err.code, ECANCELED);
+	assert_int_equal(asked, 2);
+	(void)pluri_fail(&err, ECANCELED, "had enough");
+	cache_failed(c, f, &err);
+	assert_int_equal(cache_wait(c, f, NULL, NULL, &err), -EAGAIN);
+	assert_int_equal(err.code, EAGAIN);
+	cache_unpin(c, f);
+	assert_int_equal(cache_pin(c, 1, 0, BYTES, &f, &owner), 0);
+	assert_true(owner);
+	load(c, f, 5);
+	assert_int_equal(cache_wait(c, f, say_stop, &asked, NULL), 0);
+	assert_int_equal(asked, 2);
+	cache_unpin(c, f);
+	cache_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			wait__stopped_or_loader_gives_up__nothing_known),
 		cmocka_unit_test(pin__second_time__loaded_once),
 		cmocka_unit_test(pin__many_at_once__one_loads),
 		cmocka_unit_test(

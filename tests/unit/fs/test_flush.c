@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -167,21 +168,58 @@ static void *noisy(void *arg)
 static void write__disk_was_full_once__the_past_is_past(void **state)
 {
 	struct pluri_err err = {0};
+	struct write_ask ask;
 	pthread_t thread;
 	struct rig g;
 	int r;
 
 	(void)state;
 	rig_new(&g, "dirty = 1M", "");
+	ask = (struct write_ask){.off = MIB, .data = {g.data, MIB}};
 	packs_away(&g);
 	house_write(&g.h, g.n, 0, g.data, MIB);
-	assert_true(write_bytes(g.h.v, g.n, MIB, g.data, MIB, &err) < 0);
+	assert_true(write_bytes(g.h.v, g.n, &ask, &err) < 0);
 	packs_back(&g);
 	assert_int_equal(pthread_create(&thread, NULL, noisy, &g), 0);
-	r = write_bytes(g.h.v, g.n, MIB, g.data + MIB, MIB, &err);
+	ask.data.data = g.data + MIB;
+	r = write_bytes(g.h.v, g.n, &ask, &err);
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	if (r < 0)
 		fail_msg("%s", err.text);
+	same(&g, 2 * MIB);
+	rig_free(&g);
+}
+
+static int second_time(void *arg)
+{
+	unsigned *asked = arg;
+
+	return ++*asked == 2;
+}
+
+static void write__stopped_for_want_of_room__nothing_written(void **state)
+{
+	struct pluri_err err = {0};
+	unsigned asked = 0;
+	struct write_ask ask;
+	struct rig g;
+
+	(void)state;
+	rig_new(&g, "dirty = 1M", "");
+	house_write(&g.h, g.n, 0, g.data, MIB);
+	ask = (struct write_ask){.off = MIB,
+		.data = {g.data, MIB},
+		.stop = second_time,
+		.arg = &asked};
+	/* no flush gets anywhere */
+	(void)pthread_mutex_lock(&g.n->lock);
+	assert_int_equal(write_bytes(g.h.v, g.n, &ask, &err), -ECANCELED);
+	(void)pthread_mutex_unlock(&g.n->lock);
+	assert_int_equal(err.code, ECANCELED);
+	assert_int_equal(house_size(&g.h, g.n), MIB);
+	asked = 2; /* never stops again */
+	assert_int_equal(write_bytes(g.h.v, g.n, &ask, NULL), 0);
+	house_write(&g.h, g.n, MIB, g.data + MIB, MIB);
 	same(&g, 2 * MIB);
 	rig_free(&g);
 }
@@ -227,6 +265,7 @@ static void flush__full_half_way__what_fitted_is_done(void **state)
 static void close__flushes_and_prefetches_queued__in_order(void **state)
 {
 	struct read_trail trail = {0};
+	const struct read_ask ask = {.trail = &trail};
 	struct pluri_room room;
 	struct rig g;
 
@@ -240,7 +279,7 @@ static void close__flushes_and_prefetches_queued__in_order(void **state)
 		char name[2] = {(char)('0' + i), 0};
 
 		for (unsigned j = 0; j < 4; j++)
-			assert_int_equal(read_bytes(g.h.v, g.n, &trail,
+			assert_int_equal(read_bytes(g.h.v, g.n, &ask,
 						 j * 64 << 10, &room, NULL),
 				0);
 		n = house_file(&g.h, name);
@@ -288,6 +327,8 @@ int main(void)
 		cmocka_unit_test(
 			flush__no_pack_can_be_made__bytes_stay_and_go_later),
 		cmocka_unit_test(write__disk_was_full_once__the_past_is_past),
+		cmocka_unit_test(
+			write__stopped_for_want_of_room__nothing_written),
 		cmocka_unit_test(flush__pack_has_no_room__the_next_one_has),
 		cmocka_unit_test(flush__full_half_way__what_fitted_is_done),
 		cmocka_unit_test(

@@ -138,7 +138,8 @@ static void commit__file_cannot_be_synced__no_name_and_no_more(void **state)
 	assert_true(commit_now(h.v->commit, true, &err) < 0);
 	assert_true(commit_now(h.v->commit, false, NULL) < 0);
 	assert_true(commit_broken(h.v->commit, NULL) < 0);
-	assert_true(write_bytes(h.v, n, 0, "x", 1, NULL) < 0);
+	assert_true(write_bytes(h.v, n, &(struct write_ask){.data = {"x", 1}},
+			    NULL) < 0);
 	assert_true(write_sync(h.v, n, NULL, NULL, NULL) < 0);
 	assert_true(names_make(h.v, TREE_ROOT, "more", NULL, &a, NULL) < 0);
 	node_unpin(h.v->nodes, n);
