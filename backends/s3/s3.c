@@ -155,6 +155,11 @@ static int put_once(struct pluri_backend *b, struct pluri_call *call,
 		else if (a.status != 200 && a.status != 201 && a.status != 204)
 			r = pluri_fail(
 				err, EBADMSG, "put: odd status %u", a.status);
+		else if (text.len) /* a portal's or proxy's page, say */
+			r = pluri_fail(err, EBADMSG,
+				"put: answered %u with a page that is not "
+				"S3's: does the url lead to the S3 server?",
+				a.status);
 		http_answer_free(&a);
 	}
 	buf_free(&text);

@@ -204,6 +204,7 @@ called() { # MODE CLASS
 called signature credentials
 called no-bucket missing
 called html-404 corrupt
+called html corrupt
 called broken down
 called hang-up down
 there() { # objects that the cloud lists

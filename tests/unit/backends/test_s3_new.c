@@ -100,6 +100,16 @@ static void put__error_in_a_200__failure(void **state)
 	s3_talk_free(t);
 }
 
+static void put__page_of_somebody_else__not_stored(void **state)
+{
+	S3_TALK(t, {.reply = ANSWER("200 OK", "<html>log in</html>"),
+			   .then = SCRIPTED_CLOSE});
+
+	(void)state;
+	assert_int_equal(s3_talk_put(t, 0), -EBADMSG);
+	s3_talk_free(t);
+}
+
 static void put__conflict__not_exist(void **state)
 {
 	S3_TALK(t, {.reply = REFUSAL("409 No", "ConditionalRequestConflict"),
@@ -230,6 +240,7 @@ int main(void)
 			put_new__there_already_and_nothing_known__never_sent),
 		cmocka_unit_test(put_new__cannot_look__not_put),
 		cmocka_unit_test(put__error_in_a_200__failure),
+		cmocka_unit_test(put__page_of_somebody_else__not_stored),
 		cmocka_unit_test(put__conflict__not_exist),
 		cmocka_unit_test(list__two_pages__by_the_last_key),
 		cmocka_unit_test(list__version_2__by_its_token),
