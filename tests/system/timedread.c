@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/own.h"
+
 #define READ_BLOCK (128u << 10)
 #define READ_ALIGN 4096u
 
@@ -88,7 +90,8 @@ static int read_all(int fd, int orig, uint8_t *got, uint8_t *want)
 
 int main(int argc, char **argv)
 {
-	uint8_t *room = aligned_alloc(READ_ALIGN, 2 * READ_BLOCK);
+	pluri_auto_mem uint8_t *room =
+		aligned_alloc(READ_ALIGN, 2 * READ_BLOCK);
 	int orig = -1;
 	int fd;
 
