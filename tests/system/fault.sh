@@ -157,7 +157,7 @@ wait $reader 2>/dev/null
 children=()
 t=$(($(now_ms) - t))
 note "the reader was gone after $t ms"
-check "a reader can be killed" test $t -le $LONGEST_MS
+check "a killed reader is gone within 1 s" test $t -le 1000
 check "names are there" test -e "$mnt/random1" -a ! -e "$mnt/none"
 check "heals from hanging" healthy
 check "right afterwards" read_all right
