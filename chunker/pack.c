@@ -440,3 +440,37 @@ int pack_replay(const struct keys *keys, const struct pluri_id *id, int fd,
 		return pack_told(id, r, err);
 	return pack_close(w, ret, err);
 }
+
+static int pack_verify_read(
+	void *arg, uint64_t off, void *to, size_t len, struct pluri_err *err)
+{
+	return pack_read(*(const int *)arg, to, len, off, err);
+}
+
+int pack_verify(const struct keys *keys, const struct pluri_id *id, int fd,
+	uint64_t bytes, struct pluri_err *err)
+{
+	const struct pack_source src = {pack_verify_read, &fd, bytes};
+	pluri_auto(pack_writer) w = NULL;
+	pluri_auto_mem struct pack_walk *k = calloc(1, sizeof(*k));
+	pluri_auto_mem struct pack_entry *entry = NULL;
+	uint32_t n = 0;
+	int r;
+
+	if (!k)
+		return pack_told(
+			id, pluri_fail(err, ENOMEM, "out of memory"), err);
+	r = pack_index(keys, id, &src, &entry, &n, err);
+	if (r < 0)
+		return r;
+	if (n == 0)
+		return pack_told(
+			id, pluri_fail(err, EBADMSG, "it has no chunk"), err);
+	r = pack_writer_new(keys, id, fd, &w, err);
+	if (r == 0) {
+		k->w = w;
+		k->end = entry[n - 1].off + entry[n - 1].bytes;
+		r = pack_walk_all(k, id, err);
+	}
+	return r < 0 ? pack_told(id, r, err) : 0;
+}

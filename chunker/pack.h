@@ -103,4 +103,12 @@ int pack_index(const struct keys *keys, const struct pluri_id *id,
 	const struct pack_source *src, struct pack_entry **ret_entries,
 	uint32_t *ret_count, struct pluri_err *err);
 
+/*
+ * Is the closed pack in fd what its key holder wrote, every frame, index and
+ * footer? A checksum finds accidents; a provider that lies can match one, so
+ * copies from a cloud are judged by this. 0, -EBADMSG, -ENOMEM, -EIO.
+ */
+int pack_verify(const struct keys *keys, const struct pluri_id *id, int fd,
+	uint64_t bytes, struct pluri_err *err);
+
 #endif

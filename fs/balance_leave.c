@@ -219,6 +219,23 @@ int balance_leave_forget(struct volume *v, const struct store_row *s,
 	return roster_reload(v->roster, err);
 }
 
+/* What is swept must lie in this store's place, and in no other's: disks and
+ * shares get exchanged. */
+static int balance_at_home(
+	struct volume *v, const struct store_row *s, struct pluri_err *err)
+{
+	const struct claim at = balance_claim(v, s);
+	char said[PLURI_NAME_MAX + 1] = "";
+	const int r = claim_look(&at, v->keys, said, err);
+
+	if (r == 1 && strcmp(said, s->name) != 0)
+		return pluri_fail(err, EEXIST,
+			"store %s: this is the place of store %s: were two "
+			"disks or shares exchanged?",
+			s->name, said);
+	return r < 0 ? r : 0;
+}
+
 int balance_leave(
 	struct volume *v, const struct store_row *s, struct pluri_err *err)
 {
@@ -232,6 +249,8 @@ int balance_leave(
 	sweep->v = v;
 	sweep->store = s;
 	r = balance_empty(v, s, err);
+	if (r == 0)
+		r = balance_at_home(v, s, err);
 	if (r == 0)
 		r = balance_sweep(sweep, err);
 	if (r == 0) /* nobody may have placed anything in between */

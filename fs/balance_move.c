@@ -16,6 +16,8 @@
 #include "fs/upload.h"
 
 #include "fs/balance_job.h"
+#include "fs/roster.h"
+#include "fs/watch.h"
 
 #define MOVE_PIECE (4u << 20)
 
@@ -220,6 +222,19 @@ static void balance_move_debug(const struct balance_move *m, const char *step)
 		m->row.index, m->row.from, m->row.to, step);
 }
 
+/* Nothing is put or deleted at a place that nobody has looked at: after a boot
+ * another disk may be mounted there. */
+static int balance_move_met(struct balance_move *m, uint32_t store)
+{
+	struct store_row row = {0};
+
+	if (watch_met(m->b->v->watch, store))
+		return 0;
+	(void)roster_store(m->b->v->roster, store, &row);
+	return pluri_fail(
+		&m->err, EAGAIN, "store %s: has not answered yet", row.name);
+}
+
 static int balance_move_copy(struct balance_move *m, const struct pack_row *p)
 {
 	struct volume *v = m->b->v;
@@ -227,6 +242,9 @@ static int balance_move_copy(struct balance_move *m, const struct pack_row *p)
 	int r;
 
 	balance_move_debug(m, "copy");
+	r = balance_move_met(m, m->row.to);
+	if (r < 0)
+		return r;
 	r = shard_job_new(v, p, m->row.index, &job, &m->err);
 	if (r == 0)
 		r = shard_job_put(v, job, m->row.to, &m->err);
@@ -255,8 +273,10 @@ static int balance_move_delete(struct balance_move *m, const struct pack_row *p)
 
 	balance_move_debug(m, "delete");
 	shard_name(&p->id, m->row.index, key);
-	r = fleet_del(v->fleet, m->row.from, key, balance_move_deadline(v), 0,
-		&m->err);
+	r = balance_move_met(m, m->row.from);
+	if (r == 0)
+		r = fleet_del(v->fleet, m->row.from, key,
+			balance_move_deadline(v), 0, &m->err);
 	if (r == 0)
 		r = balance_move_record(m, moves_done);
 	if (r == 0)

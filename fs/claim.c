@@ -161,11 +161,16 @@ int claim_make(const struct claim *at, const struct keys *keys,
 int claim_remove(
 	const struct claim *at, const struct keys *keys, struct pluri_err *err)
 {
+	char said[PLURI_NAME_MAX + 1] = "";
 	int r;
 
-	r = claim_look(at, keys, NULL, err);
+	r = claim_look(at, keys, said, err);
 	if (r <= 0)
 		return r;
+	if (strcmp(said, at->name) != 0)
+		return pluri_fail(err, EEXIST,
+			"store %s: its descriptor is store %s's and stays",
+			at->name, said);
 	return fleet_del(at->fleet, at->store, DESCRIPTOR_NAME, at->deadline_ms,
 		CLAIM_FLAGS, err);
 }

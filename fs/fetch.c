@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "chunker/digest.h"
 #include "chunker/frame.h"
+#include "chunker/pack.h"
 #include "chunker/stripe.h"
 #include "fs/fetch.h"
 #include "fs/roster.h"
@@ -348,6 +349,8 @@ static int fetch_copy(struct volume *v, const struct pack_row *p,
 			"shard %s is corrupt: its sum "
 			"differs",
 			src->key);
+	if (r >= 0)
+		r = pack_verify(v->keys, &p->id, fd, p->bytes, err);
 	return r;
 }
 

@@ -43,7 +43,8 @@ int fetch_frames(struct volume *v, const struct fetch_want *w,
 
 /*
  * Download a whole pack into an empty file, from the first shards that yield
- * bytes of the pack's sum. For copies and repair. -EIO names every source.
+ * an authentic one: a sum alone could be matched by a provider that lies. For
+ * copies and repair. -EIO names every source.
  */
 int fetch_pack(struct volume *v, const struct pack_row *p, int fd,
 	struct pluri_err *err);

@@ -11,7 +11,9 @@
 #define FUSE_TIMEOUT_S 86400.0 /* of names and attributes in the kernel */
 #define FUSE_REQUEST_MAX (1u << 20)
 #define FUSE_BACKGROUND 128u
-#define FUSE_THREADS 32u
+/* More than the kernel's background requests: somebody must be left to hear an
+ * interrupt, and to serve names, while reads wait for clouds. */
+#define FUSE_THREADS 192u
 
 struct fuse {
 	struct volume *v;

@@ -8,6 +8,7 @@
 #include "fs/balance.h"
 #include "fs/commit.h"
 #include "fs/roster.h"
+#include "fs/staging.h"
 #include "fs/write.h"
 #include "meta/packs.h"
 #include "meta/tree.h"
@@ -193,6 +194,11 @@ static void health_judge(struct health *h)
 	if (commit_broken(h->v->commit, &broken) < 0)
 		health_reason(h, HEALTH_CRITICAL,
 			"the volume takes no more writes: %s", broken.text);
+	if (staging_missing(h->v->staging) > 0)
+		health_reason(h, HEALTH_CRITICAL,
+			"%u local packs that the clouds lack were gone or "
+			"damaged at the start: is %s/" VOLUME_PACKS " mounted?",
+			staging_missing(h->v->staging), h->v->config->state);
 	health_judge_packs(h);
 	for (unsigned i = 0; i < h->stores; i++)
 		health_judge_store(h, &h->store[i]);

@@ -49,6 +49,10 @@ int staging_sync(struct staging *s, struct pluri_err *err);
  */
 int staging_file(struct staging *s, const struct pluri_id *pack);
 
+/* Packs that the clouds lack a part of, and whose local file was gone, or could
+ * not be closed, at open. */
+unsigned staging_missing(struct staging *s);
+
 struct staging_dropped {
 	uint64_t dropped, dropped_bytes, kept, kept_bytes;
 };

@@ -192,12 +192,15 @@ static int staging_replay(
 	return r;
 }
 
-/* The row says that there is a local file; is there? */
+/*
+ * The row says that there is a local file; is there? A file that is gone is
+ * only forgotten once the clouds have all of the pack: else it may be the one
+ * copy, on a disk that is not mounted just now.
+ */
 static int staging_confirm(
 	struct staging *s, const struct pack_row *row, struct pluri_err *err)
 {
 	char name[STAGING_NAME];
-	struct meta_tx *tx = NULL;
 	struct stat st;
 	int r;
 
@@ -212,12 +215,20 @@ static int staging_confirm(
 			(unsigned long long)row->bytes);
 	if (r == 0)
 		return 0;
-	log_line(LOG_WARN, "local pack %s is gone; the clouds are read instead",
-		name);
-	r = meta_begin(s->v->meta, &tx, err);
-	if (r < 0)
-		return r;
-	return meta_end(tx, packs_set_local(tx, row->num, false, err), err);
+	r = staging_release(s, row->num, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	s->missing++;
+	log_line(LOG_ERROR,
+		"local pack %s is gone, and the clouds do not have all of it "
+		"yet: is %s/" VOLUME_PACKS " mounted?",
+		name, s->v->config->state);
+	return 0;
+}
+
+unsigned staging_missing(struct staging *s)
+{
+	return s->missing;
 }
 
 int staging_recover(struct staging *s, struct pluri_err *err)
@@ -238,18 +249,20 @@ int staging_recover(struct staging *s, struct pluri_err *err)
 			r = staging_confirm(s, &found.row[i], err);
 			continue;
 		}
-		if (staging_replay(s, &found.row[i], &why) < 0)
-			log_line(LOG_ERROR,
-				"an unfinished pack cannot be "
-				"closed; what of it is readable stays so: %s",
-				why.text);
+		if (staging_replay(s, &found.row[i], &why) == 0)
+			continue;
+		s->missing++;
+		log_line(LOG_ERROR,
+			"an unfinished pack cannot be closed; what of it is "
+			"readable stays so: %s",
+			why.text);
 	}
 	if (r >= 0)
 		r = meta_commit(s->v->meta, err);
 	if (r >= 0)
 		r = meta_sync(s->v->meta, err);
 	if (r >= 0)
-		staging_sweep(s, found.row, found.n);
+		r = staging_sweep(s, found.row, found.n, err);
 	free(found.row);
 	return r;
 }

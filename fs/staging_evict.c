@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -53,7 +54,7 @@ static int evict_order(const void *a, const void *b)
 }
 
 /* Every shard is stored: 1, and the row says that the file is gone. */
-static int evict_release(struct staging *s, uint64_t num, struct pluri_err *err)
+int staging_release(struct staging *s, uint64_t num, struct pluri_err *err)
 {
 	struct shard_row shard[PLURI_SHARDS_MAX];
 	struct meta_tx *tx = NULL;
@@ -83,7 +84,7 @@ static int evict_packs(struct staging *s, struct evict_list *l, uint64_t keep,
 	for (size_t i = 0; i < l->n; i++) {
 		const bool want = left > keep;
 
-		r = want ? evict_release(s, l->pack[i].num, err) : 0;
+		r = want ? staging_release(s, l->pack[i].num, err) : 0;
 		if (r < 0)
 			return r;
 		if (r == 0) {
@@ -144,32 +145,95 @@ static bool sweep_known(const struct pack_row *rows, size_t n, const char *name)
 	return false;
 }
 
-void staging_sweep(struct staging *s, const struct pack_row *rows, size_t n)
+#define SWEEP_LOST "lost"
+
+/* Unknown to the database: uncommitted, or it was restored from an older copy.
+ * Which of the two cannot be told from here. */
+static int sweep_lose(struct staging *s, const char *name)
+{
+	char to[sizeof(SWEEP_LOST) + STAGING_NAME];
+
+	(void)snprintf(to, sizeof(to), SWEEP_LOST "/%s", name);
+	if (mkdirat(s->v->packs_fd, SWEEP_LOST, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	if (renameat(s->v->packs_fd, name, s->v->packs_fd, to) < 0)
+		return -errno;
+	log_line(LOG_INFO, "pack %s is not in the database: set aside as %s",
+		name, to);
+	return 0;
+}
+
+static int sweep_local(struct staging *s, uint64_t num, struct pluri_err *err)
+{
+	struct meta_tx *tx = NULL;
+	const int r = meta_begin(s->v->meta, &tx, err);
+
+	if (r < 0)
+		return r;
+	return meta_end(tx, packs_set_local(tx, num, true, err), err);
+}
+
+static int sweep_file(struct staging *s, const struct pluri_id *id,
+	const char *name, struct pluri_err *err)
+{
+	struct pack_row row = {0};
+	struct meta_tx *tx = NULL;
+	int r = meta_begin(s->v->meta, &tx, err);
+
+	if (r < 0)
+		return r;
+	r = meta_end(tx, packs_find(tx, id, &row, err), err);
+	if (r == -ENOENT) {
+		r = sweep_lose(s, name);
+		if (r < 0)
+			log_line(LOG_WARN, "local pack %s: %s", name,
+				strerror(-r));
+		return 0;
+	}
+	if (r >= 0)
+		r = staging_release(s, row.num, err);
+	if (r == 0)
+		return sweep_local(s, row.num, err);
+	if (r > 0)
+		(void)unlinkat(s->v->packs_fd, name, 0);
+	return r < 0 ? r : 0;
+}
+
+/* Is it a pack's name that no local row has? */
+static bool sweep_stray(const struct pack_row *rows, size_t n, const char *name,
+	struct pluri_id *ret_id)
+{
+	char hex[2 * PLURI_ID_BYTES + 1];
+
+	if (strlen(name) != STAGING_NAME - 1 ||
+		strcmp(name + 2 * PLURI_ID_BYTES, ".pack") != 0)
+		return false;
+	memcpy(hex, name, sizeof(hex) - 1);
+	hex[sizeof(hex) - 1] = 0;
+	return text_unhex(hex, ret_id->b, sizeof(ret_id->b)) == 0 &&
+	       !sweep_known(rows, n, name);
+}
+
+int staging_sweep(struct staging *s, const struct pack_row *rows, size_t n,
+	struct pluri_err *err)
 {
 	const int fd = dup(s->v->packs_fd);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
+	int r = 0;
 
 	if (!d) {
 		if (fd >= 0)
 			(void)close(fd);
-		return;
+		return 0;
 	}
 	rewinddir(d);
-	while ((e = readdir(d)) != NULL) {
+	while (r == 0 && (e = readdir(d)) != NULL) {
 		struct pluri_id id;
-		char hex[2 * PLURI_ID_BYTES + 1];
 
-		if (strlen(e->d_name) != STAGING_NAME - 1 ||
-			strcmp(e->d_name + 2 * PLURI_ID_BYTES, ".pack") != 0)
-			continue;
-		memcpy(hex, e->d_name, sizeof(hex) - 1);
-		hex[sizeof(hex) - 1] = 0;
-		if (text_unhex(hex, id.b, sizeof(id.b)) < 0 ||
-			sweep_known(rows, n, e->d_name))
-			continue;
-		/* Never committed: no name can lead here. */
-		(void)unlinkat(s->v->packs_fd, e->d_name, 0);
+		if (sweep_stray(rows, n, e->d_name, &id))
+			r = sweep_file(s, &id, e->d_name, err);
 	}
 	(void)closedir(d);
+	return r;
 }

@@ -45,6 +45,7 @@ struct staging {
 	struct staging_pack *files; /* with a writer's descriptor */
 	struct staging_pack *closing;
 	uint64_t tickets;
+	unsigned missing; /* set at open */
 	_Atomic uint64_t last; /* pack number */
 	pthread_mutex_t used_lock; /* guards used; a sync holds lock long */
 	struct {
@@ -76,8 +77,18 @@ int staging_record(struct staging *s, const struct pack_row *row,
 	const struct pack_seal *seal, struct shard_row *ret_shards,
 	unsigned *ret_n, struct pluri_err *err);
 
-/* At open: remove files of no row. rows: all that are local or open. */
-void staging_sweep(struct staging *s, const struct pack_row *rows, size_t n);
+/* If every shard of the pack is stored: 1, and its row says that there is no
+ * local file (any more). Else 0. */
+int staging_release(struct staging *s, uint64_t num, struct pluri_err *err);
+
+/*
+ * At open: files that no local row names. rows: all that are local or open. A
+ * pack that the clouds have is removed, one that they lack is local again; one
+ * that the database does not know is set aside in packs/lost, since it may be
+ * all that an older database has forgotten.
+ */
+int staging_sweep(struct staging *s, const struct pack_row *rows, size_t n,
+	struct pluri_err *err);
 
 /* Roughly when a pack was last read, monotonic ms; 0: not in this life. */
 uint64_t staging_used(struct staging *s, const struct pluri_id *id);

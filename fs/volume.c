@@ -69,10 +69,17 @@ static int volume_state(struct volume *v, struct pluri_err *err)
 	if (v->state_fd < 0)
 		return pluri_fail(err, errno, "state directory %s: %s", state,
 			strerror(errno));
+	if (fstatat(v->state_fd, VOLUME_DB, &st, 0) < 0 &&
+		fstatat(v->state_fd, VOLUME_PACKS, &st, 0) == 0)
+		return pluri_fail(err, ENOENT,
+			"volume %s: the database %s/" VOLUME_DB " is lost, "
+			"and with it every name: restore it from a backup of "
+			"the state directory; do not make the volume anew",
+			v->config->name, state);
 	if (fstatat(v->state_fd, VOLUME_DB, &st, 0) < 0)
 		return pluri_fail(err, errno,
-			"volume %s: no database in %s "
-			"(%s): make the volume with `pluri create %s`",
+			"volume %s: no database in %s (%s): make the volume "
+			"with `pluri create %s`",
 			v->config->name, state, strerror(errno),
 			v->config->file);
 	if (faccessat(v->state_fd, ".", W_OK | X_OK, AT_EACCESS) < 0)
@@ -175,6 +182,12 @@ static int volume_database(struct volume *v, struct pluri_err *err)
 
 	(void)snprintf(path, sizeof(path), "%s/" VOLUME_DB, v->config->state);
 	r = meta_open(path, &v->meta, &v->info, err);
+	if (r >= 0 && strcmp(v->info.name, v->config->name) != 0)
+		r = pluri_fail(err, EINVAL,
+			"%s names volume %s, but %s holds volume %s: correct "
+			"`name` or `state`",
+			v->config->file, v->config->name, v->config->state,
+			v->info.name);
 	return r < 0 ? r : volume_keys(v, err);
 }
 
@@ -366,8 +379,24 @@ static int volume_greet_mark(
 	}
 }
 
+/* Two disks or exports that were swapped: ours, but another store's place. */
+static int volume_greet_other(struct volume *v, const struct store_row *row,
+	const char *said, struct pluri_err *err)
+{
+	const int r = pluri_fail(err, EEXIST,
+		"store %s: this is the place of store %s: were two disks or "
+		"shares exchanged?",
+		row->name, said);
+
+	fleet_mark(v->fleet, row->num, FLEET_FOREIGN,
+		"this is the place of another store of the volume: were two "
+		"disks or shares exchanged?");
+	return r;
+}
+
 int volume_greet(struct volume *v, uint32_t store, struct pluri_err *err)
 {
+	char said[PLURI_NAME_MAX + 1] = "";
 	struct store_row row;
 	struct claim at = {.fleet = v->fleet, .store = store};
 	struct pluri_err why = {0};
@@ -378,8 +407,11 @@ int volume_greet(struct volume *v, uint32_t store, struct pluri_err *err)
 			err, ENOENT, "store %u is not registered", store);
 	at.name = row.name;
 	at.deadline_ms = clock_mono_ms(clock_system()) + v->config->timeout_ms;
-	r = volume_greet_mark(
-		v, store, claim_look(&at, v->keys, NULL, &why), &why);
+	r = claim_look(&at, v->keys, said, &why);
+	if (r == 1 && strcmp(said, row.name) != 0)
+		r = volume_greet_other(v, &row, said, &why);
+	else
+		r = volume_greet_mark(v, store, r, &why);
 	if (r < 0 && err)
 		*err = why;
 	return r;

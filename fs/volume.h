@@ -75,7 +75,7 @@ int volume_locked(const struct config *c, int *ret_pid);
 
 /*
  * Look at the descriptor on a store and mark the store in the fleet: ours: OK;
- * another volume's or key's: FOREIGN; none on a store that is registered:
+ * another volume's, key's or store's: FOREIGN; none on a registered store:
  * MISSING. Waits for the cloud up to its timeout. 0 or -errno.
  */
 int volume_greet(struct volume *v, uint32_t store, struct pluri_err *err);

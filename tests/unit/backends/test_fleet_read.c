@@ -311,8 +311,7 @@ static int count_down(void *arg)
 	return --*left == 0;
 }
 
-static void read__stopped_while_waiting__ecanceled_and_all_cancelled(
-	void **state)
+static void read__stopped_while_waiting__ecanceled_all_ended(void **state)
 {
 	struct fake_scene *s = *state;
 	const uint64_t start = fake_soon(0);
@@ -412,7 +411,7 @@ int main(void)
 		fake_scene_test(read__marked_or_removed__not_asked),
 		fake_scene_test(read__local_store__asked_first),
 		fake_scene_test(
-			read__stopped_while_waiting__ecanceled_and_all_cancelled),
+			read__stopped_while_waiting__ecanceled_all_ended),
 		fake_scene_test(read__stop_not_said__as_without),
 		fake_scene_test(read__refused_or_unreachable__told_apart),
 		fake_scene_test(read__too_few_good_and_all_reached__ebadmsg),

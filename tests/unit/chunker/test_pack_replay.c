@@ -253,6 +253,41 @@ static void replay__of_another_pack_or_key__refused(void **state)
 	sample_pack_done(&p);
 }
 
+static void verify__whole__authentic(void **state)
+{
+	struct sample_pack p;
+
+	(void)state;
+	sample_pack_init(&p, SAMPLE_CHUNKS);
+	assert_int_equal(
+		pack_verify(p.keys, &p.id, p.fd, p.seal.bytes, NULL), 0);
+	sample_pack_done(&p);
+}
+
+/* Also where no frame is read on the way to an index. */
+static void verify__any_byte_damaged__refused(void **state)
+{
+	struct sample_pack p;
+	uint8_t *bytes;
+	size_t len;
+
+	(void)state;
+	sample_pack_init(&p, SAMPLE_CHUNKS);
+	bytes = sample_slurp(p.fd, &len);
+	for (size_t at = 0; at < len; at += at < 512 ? 1 : len / 97 + 1) {
+		const uint8_t bad = bytes[at] ^ 0x10;
+
+		assert_int_equal(pwrite(p.fd, &bad, 1, (off_t)at), 1);
+		assert_int_equal(
+			pack_verify(p.keys, &p.id, p.fd, len, NULL), -EBADMSG);
+		assert_int_equal(pwrite(p.fd, &bytes[at], 1, (off_t)at), 1);
+	}
+	assert_int_equal(
+		pack_verify(p.keys, &p.id, p.fd, len - 1, NULL), -EBADMSG);
+	free(bytes);
+	sample_pack_done(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +301,8 @@ int main(void)
 		cmocka_unit_test(replay__frames_swapped__refused),
 		cmocka_unit_test(replay__frames_sealed_out_of_turn__refused),
 		cmocka_unit_test(replay__of_another_pack_or_key__refused),
+		cmocka_unit_test(verify__whole__authentic),
+		cmocka_unit_test(verify__any_byte_damaged__refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
