@@ -4,8 +4,9 @@
  *   fuzz_TARGET FILE-OR-DIRECTORY...
  *
  * Each file as it is; a small one also cut at every length and with every bit
- * flipped, one at a time. Fails when there was no file at all, so that a lost
- * corpus is noticed.
+ * flipped, one at a time, unless a fuzzer found it (its name is a digest): that
+ * has tried them. Fails when there was no file at all, so that a lost corpus is
+ * noticed.
  */
 #include <dirent.h>
 #include <err.h>
@@ -16,6 +17,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #define REPLAY_MAX (1u << 20) /* bytes of a file */
+#define REPLAY_DIGEST 40u /* characters of such a name */
 #define REPLAY_MUTATE 1024u /* larger files run only as they are */
 
 /* The input stands in memory of exactly its size, so that ASan sees the end. */
@@ -41,6 +43,15 @@ static void replay_mutated(uint8_t *data, size_t len)
 	}
 }
 
+static int replay_is_found(const char *path)
+{
+	const char *name = strrchr(path, '/');
+
+	name = name ? name + 1 : path;
+	return strlen(name) == REPLAY_DIGEST &&
+	       strspn(name, "0123456789abcdef") == REPLAY_DIGEST;
+}
+
 static void replay_file(const char *path)
 {
 	uint8_t *data = malloc(REPLAY_MAX);
@@ -54,7 +65,7 @@ static void replay_file(const char *path)
 		errx(1, "%s: unreadable, or above %u bytes", path, REPLAY_MAX);
 	(void)fclose(f);
 	replay_one(data, len);
-	if (len <= REPLAY_MUTATE)
+	if (len <= REPLAY_MUTATE && !replay_is_found(path))
 		replay_mutated(data, len);
 	free(data);
 }
