@@ -178,7 +178,7 @@ bad_cloud redirect 302 'S3 endpoint'
 bad_cloud cut 'bytes'
 bad_cloud not-http 'HTTP|protocol|unsupported|weird'
 bad_cloud hang-up '[Ee]mpty reply'
-bad_cloud hang 'no answer within 1000 ms'
+bad_cloud hang 'no answer within 1000 ms|no complete answer by the deadline'
 bad_cloud broken 500 InternalError
 bad_cloud throttle 503 SlowDown
 mode ok
