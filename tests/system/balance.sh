@@ -249,7 +249,7 @@ check "plan names the change" plan_says '^store-change +d .*weight'
 check "apply" run apply "$ini"
 mv "$dir/d" "$dir/d.away"
 check "rebalance to a store that is away" run rebalance "$ini" --background
-check "the job waits and says so" wait_for 60 job_says 'store d'
+check "the job waits and says so" wait_for 60 job_says '\bd\b'
 note "it says: $(job_now message)"
 check "it does not give up" test "$(job_now state)" = running
 mv "$dir/d.away" "$dir/d"
