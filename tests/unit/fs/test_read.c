@@ -7,13 +7,18 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "chunker/digest.h"
+#include "chunker/stripe.h"
 #include "fs/cache.h"
+#include "fs/fetch.h"
 #include "fs/read.h"
 #include "fs/roster.h"
 #include "tests/unit/fs/house.h"
@@ -334,6 +339,71 @@ static void bad_bytes__from_all__eio_at_once(void **state)
 	rig_free(g);
 }
 
+/* --- a provider that lies ------------------------------------------------- */
+
+static int first_pack(void *arg, const struct pack_row *p)
+{
+	*(struct pack_row *)arg = *p;
+	return 1;
+}
+
+static void pack_of(struct rig *g, struct pack_row *ret)
+{
+	struct meta_tx *tx = NULL;
+
+	assert_int_equal(meta_begin(g->h.v->meta, &tx, NULL), 0);
+	assert_int_equal(
+		meta_end(tx, packs_list(tx, 0, first_pack, ret, NULL), NULL),
+		0);
+}
+
+/* Turn one bit of the shard's body; the sum that its pack has from then on. */
+static uint64_t forge(struct rig *g, const struct pack_row *p)
+{
+	char key[PLURI_OBJECT_KEY_MAX + 1];
+	char path[PLURI_OBJECT_KEY_MAX + 80];
+	uint8_t *body = malloc(p->bytes);
+	uint64_t sum;
+	int fd;
+
+	shard_name(&p->id, 0, key);
+	(void)snprintf(path, sizeof(path), "%s/b/%s", g->h.dir, key);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0 && body);
+	assert_int_equal(pread(fd, body, p->bytes, SHARD_HEAD), p->bytes);
+	body[p->bytes / 2] ^= 1;
+	assert_int_equal(pwrite(fd, body, p->bytes, SHARD_HEAD), p->bytes);
+	sum = digest_sum((struct pluri_span){body, p->bytes});
+	(void)close(fd);
+	free(body);
+	return sum;
+}
+
+static int copy_of(struct rig *g, const struct pack_row *p)
+{
+	FILE *to = tmpfile();
+	int r;
+
+	assert_non_null(to);
+	r = fetch_pack(g->h.v, p, fileno(to), NULL);
+	(void)fclose(to);
+	return r;
+}
+
+/* As if the provider had found other bytes of the same checksum. */
+static void copy__sum_is_matched__not_believed(void **state)
+{
+	struct rig *g = rig_on_b("timeout = 2s");
+	struct pack_row p = {0};
+
+	(void)state;
+	pack_of(g, &p);
+	assert_int_equal(copy_of(g, &p), 0);
+	p.sum = forge(g, &p);
+	assert_true(copy_of(g, &p) < 0);
+	rig_free(g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -347,6 +417,7 @@ int main(void)
 		cmocka_unit_test(trouble__stopped_in_a_pause__ecanceled),
 		cmocka_unit_test(trouble__does_not_end__eio_after_timeout),
 		cmocka_unit_test(bad_bytes__from_all__eio_at_once),
+		cmocka_unit_test(copy__sum_is_matched__not_believed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
