@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "fs/fuse.h"
 #include "fs/fuse_int.h"
+#include "fs/fuse_wire.h"
 #include "fs/node.h"
 
 #define FUSE_TIMEOUT_S 86400.0 /* of names and attributes in the kernel */
@@ -120,16 +121,18 @@ static void fuse_init(void *arg, struct fuse_conn_info *conn)
 	static const unsigned wanted =
 		FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
 		FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_READ |
-		FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_CACHE_SYMLINKS |
-		FUSE_CAP_EXPORT_SUPPORT | FUSE_CAP_EXPLICIT_INVAL_DATA |
+		FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPORT_SUPPORT |
+		FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_NO_OPEN_SUPPORT |
 		FUSE_CAP_NO_OPENDIR_SUPPORT;
 	/* ASYNC_DIO: with it the kernel waits for a direct read where no
-	 * signal reaches it, and a killed reader stays. */
+	 * signal reaches it, and a killed reader stays. ATOMIC_O_TRUNC: the
+	 * daemon would have to see each open, see fuse_open(). */
 	static const unsigned unwanted =
 		FUSE_CAP_ASYNC_DIO | FUSE_CAP_WRITEBACK_CACHE |
-		FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
-		FUSE_CAP_SPLICE_MOVE | FUSE_CAP_FLOCK_LOCKS |
-		FUSE_CAP_POSIX_LOCKS | FUSE_CAP_AUTO_INVAL_DATA;
+		FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_READ |
+		FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
+		FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_POSIX_LOCKS |
+		FUSE_CAP_AUTO_INVAL_DATA;
 
 	(void)arg;
 	conn->want |= conn->capable & wanted;
@@ -186,11 +189,14 @@ int fuse_start(struct volume *v, const char *dir, const char *options,
 			"cannot mount at %s: "
 			"is /dev/fuse there, and are you allowed to use it?",
 			dir);
+	if (r == 0) {
+		f->mounted = true;
+		r = fuse_wire_attach(f->se, err);
+	}
 	if (r < 0) {
 		fuse_session_drop(f);
 		return r;
 	}
-	f->mounted = true;
 	*ret = f;
 	return 0;
 }

@@ -118,21 +118,13 @@ static void fuse_readdirplus(fuse_req_t req, fuse_ino_t dir, size_t size,
 	fuse_dir_read(req, dir, size, off, true);
 }
 
+/* As files: the kernel opens directories by itself, and caches listings. */
 static void fuse_opendir(
 	fuse_req_t req, fuse_ino_t dir, struct fuse_file_info *fi)
 {
 	(void)dir;
-	fi->cache_readdir = 1;
-	fi->keep_cache = 1;
-	(void)fuse_reply_open(req, fi);
-}
-
-static void fuse_releasedir(
-	fuse_req_t req, fuse_ino_t dir, struct fuse_file_info *fi)
-{
-	(void)dir;
 	(void)fi;
-	fuse_answer_err(req, 0, NULL);
+	(void)fuse_reply_err(req, ENOSYS);
 }
 
 static void fuse_fsyncdir(
@@ -196,7 +188,6 @@ void fuse_dirs(struct fuse_lowlevel_ops *ops)
 	ops->opendir = fuse_opendir;
 	ops->readdir = fuse_readdir;
 	ops->readdirplus = fuse_readdirplus;
-	ops->releasedir = fuse_releasedir;
 	ops->fsyncdir = fuse_fsyncdir;
 	ops->statfs = fuse_statfs;
 }

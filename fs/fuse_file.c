@@ -9,83 +9,17 @@
 #include "fs/fuse_int.h"
 #include "fs/node.h"
 
-static struct fuse_file *fuse_file_of(const struct fuse_file_info *fi)
-{
-	return (struct fuse_file *)(uintptr_t)fi->fh;
-}
-
-static int fuse_file_new(
-	struct volume *v, uint64_t ino, struct fuse_file_info *fi)
-{
-	struct fuse_file *f = calloc(1, sizeof(*f));
-	int r;
-
-	if (!f)
-		return -ENOMEM;
-	r = node_pin(v->nodes, ino, &f->node);
-	if (r < 0) {
-		free(f);
-		return r;
-	}
-	fi->fh = (uintptr_t)f;
-	fi->keep_cache = 1;
-	return 0;
-}
-
-static void fuse_file_free(struct volume *v, struct fuse_file *f)
-{
-	node_unpin(v->nodes, f->node);
-	free(f);
-}
-
+/*
+ * The kernel opens and closes files by itself: ENOSYS tells it that the daemon
+ * has nothing to do there. Requests then carry the inode alone; a file that is
+ * open stays looked up, which is what keeps it from being reaped. What the
+ * kernel caches of a file it keeps.
+ */
 static void fuse_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct volume *v = fuse_volume(req);
-	struct tree_attr a = {.size = 0};
-	struct pluri_err err = {0};
-	int r = fuse_file_new(v, ino, fi);
-
-	if (r >= 0 && (fi->flags & O_TRUNC)) {
-		r = write_setattr(v, fuse_file_of(fi)->node, TREE_SET_SIZE,
-			clock_real_ns(v->clock), &a, &err);
-		if (r < 0)
-			fuse_file_free(v, fuse_file_of(fi));
-	}
-	if (r < 0)
-		fuse_answer_err(req, r, &err);
-	else if (fuse_reply_open(req, fi) < 0)
-		fuse_file_free(v, fuse_file_of(fi)); /* never opened */
-}
-
-static void fuse_create(fuse_req_t req, fuse_ino_t dir, const char *name,
-	mode_t mode, struct fuse_file_info *fi)
-{
-	struct volume *v = fuse_volume(req);
-	const struct fuse_ctx *who = fuse_req_ctx(req);
-	struct tree_attr a = {.mode = S_IFREG | (mode & 07777),
-		.uid = who->uid,
-		.gid = who->gid};
-	struct fuse_entry_param e;
-	struct pluri_err err = {0};
-	int r = names_make(v, dir, name, NULL, &a, &err);
-
-	if (r >= 0)
-		r = fuse_file_new(v, a.ino, fi);
-	if (r < 0) {
-		fuse_answer_err(req, r, &err);
-		return;
-	}
-	r = node_looked_up(v->nodes, a.ino);
-	if (r < 0) {
-		fuse_file_free(v, fuse_file_of(fi));
-		fuse_answer_err(req, r, NULL);
-		return;
-	}
-	fuse_entry_fill(&a, &e);
-	if (fuse_reply_create(req, &e, fi) < 0) {
-		fuse_file_free(v, fuse_file_of(fi));
-		node_forget(v->nodes, a.ino, 1);
-	}
+	(void)ino;
+	(void)fi;
+	(void)fuse_reply_err(req, ENOSYS);
 }
 
 static int fuse_interrupted(void *req)
@@ -146,17 +80,18 @@ static int fuse_killed(void *arg)
 static void fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct fuse_file_info *fi)
 {
-	struct fuse_file *f = fuse_file_of(fi);
 	const struct read_ask ask = {
-		.trail = &f->trail, .stop = fuse_killed, .arg = req};
+		.ahead = true, .stop = fuse_killed, .arg = req};
+	struct volume *v = fuse_volume(req);
 	struct pluri_err err = {0};
 	struct pluri_room to = {.data = malloc(size), .cap = size};
-	int r = -ENOMEM;
+	struct node *n = NULL;
+	int r = to.data ? node_pin(v->nodes, ino, &n) : -ENOMEM;
 
-	(void)ino;
-	if (to.data)
-		r = read_bytes(fuse_volume(req), f->node, &ask, (uint64_t)off,
-			&to, &err);
+	(void)fi;
+	if (r >= 0)
+		r = read_bytes(v, n, &ask, (uint64_t)off, &to, &err);
+	node_unpin(v->nodes, n);
 	if (r < 0)
 		fuse_answer_err(req, r, &err);
 	else
@@ -167,29 +102,23 @@ static void fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 static void fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	size_t size, off_t off, struct fuse_file_info *fi)
 {
-	struct fuse_file *f = fuse_file_of(fi);
 	const struct write_ask ask = {.off = (uint64_t)off,
 		.data = {buf, size},
 		.stop = fuse_killed,
 		.arg = req};
+	struct volume *v = fuse_volume(req);
 	struct pluri_err err = {0};
-	const int r = write_bytes(fuse_volume(req), f->node, &ask, &err);
+	struct node *n = NULL;
+	int r = node_pin(v->nodes, ino, &n);
 
-	(void)ino;
+	(void)fi;
+	if (r >= 0)
+		r = write_bytes(v, n, &ask, &err);
+	node_unpin(v->nodes, n);
 	if (r < 0)
 		fuse_answer_err(req, r, &err);
 	else
 		(void)fuse_reply_write(req, size);
-}
-
-static void fuse_release(
-	fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	struct volume *v = fuse_volume(req);
-
-	(void)ino;
-	fuse_file_free(v, fuse_file_of(fi));
-	fuse_answer_err(req, 0, NULL);
 }
 
 static void fuse_fsync(
@@ -231,31 +160,31 @@ static void fuse_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 {
 	const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE;
 	struct volume *v = fuse_volume(req);
-	struct node *n = fuse_file_of(fi)->node;
+	struct node *n = NULL;
 	struct pluri_err err = {0};
-	int r = 0;
+	int r;
 
-	(void)ino;
+	(void)fi;
 	if (mode & ~(punch | FALLOC_FL_KEEP_SIZE)) {
 		fuse_answer_err(req, -EOPNOTSUPP, NULL);
 		return;
 	}
-	if (mode & punch)
+	r = node_pin(v->nodes, ino, &n);
+	if (r >= 0 && (mode & punch))
 		r = write_punch(v, n, (uint64_t)off, (uint64_t)len, &err);
 	if (r >= 0 && !(mode & FALLOC_FL_KEEP_SIZE))
 		r = fuse_grow(v, n, (uint64_t)off + (uint64_t)len, &err);
+	node_unpin(v->nodes, n);
 	fuse_answer_err(req, r, &err);
 }
 
 void fuse_files(struct fuse_lowlevel_ops *ops)
 {
 	ops->open = fuse_open;
-	ops->create = fuse_create;
 	ops->read = fuse_read;
 	ops->write = fuse_write;
-	/* No flush: at close() what was written goes on its way, and fsync is
-	 * who waits. The kernel is told so once, and asks no more. */
-	ops->release = fuse_release;
+	/* No flush and no release: at close() what was written goes on its
+	 * way, and fsync is who waits. */
 	ops->fsync = fuse_fsync;
 	ops->fallocate = fuse_fallocate;
 }

@@ -11,12 +11,6 @@
 #include "fs/read.h"
 #include "fs/write.h"
 
-/* An open file. */
-struct fuse_file {
-	struct node *node; /* pinned */
-	struct read_trail trail;
-};
-
 static inline struct volume *fuse_volume(fuse_req_t req)
 {
 	return fuse_req_userdata(req);

@@ -6,17 +6,18 @@
 #include "fs/cache.h"
 #include "fs/fetch.h"
 #include "fs/read.h"
+#include "fs/trail.h"
 #include "meta/extent.h"
 
 #define READ_ROWS 32u /* extents asked for at once */
 #define READ_THREADS 16u /* prefetches at once */
 #define READ_AHEAD (1u << 20) /* bytes of one prefetch */
-#define READ_WINDOW_MIN (1u << 20)
 #define READ_WINDOW_MAX (16u << 20)
 
 struct reader {
 	struct volume *v;
 	struct work *pool;
+	struct trails *trails;
 	_Atomic bool stop;
 	uint32_t window_max;
 };
@@ -406,36 +407,26 @@ static void read_ahead_run(struct work_item *item)
 	free(a);
 }
 
-static void read_ahead(struct volume *v, uint64_t ino, struct read_trail *t,
-	uint64_t off, size_t len, uint64_t size)
+static void read_ahead(
+	struct volume *v, uint64_t ino, uint64_t off, size_t len, uint64_t size)
 {
 	struct reader *rd = v->reader;
-	const bool on = atomic_load(&t->next) == off;
-	uint32_t window = atomic_load(&t->window);
-	uint64_t from;
+	struct trail_step step;
 
-	atomic_store(&t->next, off + len);
-	window = !on ? 0 : window ? 2 * window : READ_WINDOW_MIN;
-	if (window > rd->window_max)
-		window = rd->window_max;
-	atomic_store(&t->window, window);
-	from = atomic_load(&t->ahead);
-	if (!on || from < off + len)
-		from = (off + len) / READ_AHEAD * READ_AHEAD;
-	/* Behind the end nothing is found, which costs one question. */
-	while (on && from < off + len + window && from < size) {
+	trail_note(
+		rd->trails, ino, off, len, READ_AHEAD, rd->window_max, &step);
+	while (step.from < step.upto && step.from < size) {
 		struct ahead *a = calloc(1, sizeof(*a));
 
 		if (!a)
 			break;
 		a->rd = rd;
 		a->ino = ino;
-		a->off = from;
+		a->off = step.from;
 		a->item.run = read_ahead_run;
 		work_submit(rd->pool, &a->item);
-		from += READ_AHEAD;
+		step.from += READ_AHEAD;
 	}
-	atomic_store(&t->ahead, from);
 }
 
 int read_bytes(struct volume *v, struct node *n, const struct read_ask *ask,
@@ -445,8 +436,8 @@ int read_bytes(struct volume *v, struct node *n, const struct read_ask *ask,
 	size_t len = to->cap;
 	int r = read_plan(v, n, off, &len, to->data, &p, err);
 
-	if (r >= 0 && ask->trail && p.gaps > 0)
-		read_ahead(v, n->ino, ask->trail, off, len, p.size);
+	if (r >= 0 && ask->ahead && p.gaps > 0 && off + len < p.size)
+		read_ahead(v, n->ino, off, len, p.size);
 	if (r >= 0)
 		r = read_fill(v, ask, &p, off, to->data, err);
 	read_plan_free(&p);
@@ -467,8 +458,11 @@ int reader_new(struct volume *v, struct reader **ret, struct pluri_err *err)
 	rd->window_max = READ_WINDOW_MAX;
 	if (v->config->memory / 4 < rd->window_max)
 		rd->window_max = (uint32_t)(v->config->memory / 4);
-	r = work_new(READ_THREADS, "prefetch", &rd->pool, err);
+	r = trails_new(&rd->trails, err);
+	if (r >= 0)
+		r = work_new(READ_THREADS, "prefetch", &rd->pool, err);
 	if (r < 0) {
+		trails_free(rd->trails);
 		free(rd);
 		return r;
 	}
@@ -482,5 +476,6 @@ void reader_free(struct reader *rd)
 		return;
 	atomic_store(&rd->stop, true);
 	work_free(rd->pool);
+	trails_free(rd->trails);
 	free(rd);
 }

@@ -12,18 +12,11 @@ int reader_new(struct volume *v, struct reader **ret, struct pluri_err *err);
 void reader_free(struct reader *r); /* ends its prefetches */
 PLURI_OWN(reader);
 
-/* What one open file's reads have looked like; zero to begin with. Has its
- * own order: reads of one handle may run at once. */
-struct read_trail {
-	_Atomic uint64_t next;	 /* where a sequential read would go on */
-	_Atomic uint64_t ahead;	 /* prefetched up to here */
-	_Atomic uint32_t window; /* bytes of prefetch; grows */
-};
-
-/* Who reads; each may be NULL. */
+/* Who reads. */
 struct read_ask {
-	struct read_trail *trail;
-	int (*stop)(void *arg); /* as upload_wait; stays with its answer */
+	bool ahead; /* a program's read: note it, and prefetch (fs/trail.h) */
+	int (*stop)(void *arg); /* as upload_wait; stays with its answer;
+				   may be NULL */
 	void *arg;
 };
 

@@ -160,8 +160,7 @@ void house_write(struct house *h, struct node *n, uint64_t off,
 void house_read(
 	struct house *h, struct node *n, uint64_t off, void *to, size_t len)
 {
-	struct read_trail trail = {0};
-	const struct read_ask ask = {.trail = &trail};
+	const struct read_ask ask = {.ahead = true};
 	struct pluri_err err = {0};
 	struct pluri_room room = {.data = to, .cap = len};
 

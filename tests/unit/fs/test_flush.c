@@ -264,8 +264,7 @@ static void flush__full_half_way__what_fitted_is_done(void **state)
 /* Their threads reach the volume until they are through. */
 static void close__flushes_and_prefetches_queued__in_order(void **state)
 {
-	struct read_trail trail = {0};
-	const struct read_ask ask = {.trail = &trail};
+	const struct read_ask ask = {.ahead = true};
 	struct pluri_room room;
 	struct rig g;
 
@@ -286,7 +285,6 @@ static void close__flushes_and_prefetches_queued__in_order(void **state)
 		house_write(&g.h, n, 0, g.data, 100000);
 		house_write(&g.h, n, 8 * MIB - 100, g.data, 8 * MIB);
 		node_unpin(g.h.v->nodes, n);
-		trail = (struct read_trail){0};
 		node_unpin(g.h.v->nodes, g.n);
 		house_close(&g.h);
 		house_open(&g.h);
