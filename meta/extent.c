@@ -2,19 +2,12 @@
 #include <inttypes.h>
 
 #include "meta/chunks_int.h"
-#include "meta/extent.h"
-#include "meta/meta_int.h"
+#include "meta/extent_int.h"
 
-/* A range of a file that is being cleared. */
-struct extent_cut {
-	struct meta_tx *tx;
-	uint64_t ino;
-	uint64_t from, to; /* [from, to), to <= INT64_MAX */
-	int64_t freed; /* bytes that extents no longer hold */
-};
+#define EXTENT_BATCH 64u /* rows removed at once */
 
-static int extent_insert(struct meta_tx *tx, uint64_t ino,
-	const struct extent *e, struct pluri_err *err)
+int extent_insert(struct meta_tx *tx, uint64_t ino, const struct extent *e,
+	struct pluri_err *err)
 {
 	return meta_change(tx,
 		"INSERT INTO extent (ino, off, len, skip, chunk)"
@@ -24,7 +17,7 @@ static int extent_insert(struct meta_tx *tx, uint64_t ino,
 		err);
 }
 
-static int extent_count(
+int extent_count(
 	struct meta_tx *tx, uint64_t ino, int64_t bytes, struct pluri_err *err)
 {
 	int r;
@@ -59,8 +52,7 @@ static int extent_load(struct meta_tx *tx, struct db_stmt *s,
 	return 0;
 }
 
-/* The one row of a bound statement: 1, 0, -errno. */
-static int extent_one(struct meta_tx *tx, struct db_stmt *s, struct extent *ret,
+int extent_one(struct meta_tx *tx, struct db_stmt *s, struct extent *ret,
 	struct pluri_err *err)
 {
 	int r = meta_step(tx, s, err);
@@ -112,57 +104,103 @@ static int extent_cut_head(struct extent_cut *c, struct pluri_err *err)
 	return r < 0 ? r : extent_insert(c->tx, c->ino, &tail, err);
 }
 
-/* The first extent that begins in the range: 1 removed, 0 none is left. */
-static int extent_cut_next(struct extent_cut *c, struct pluri_err *err)
+static int extent_batch(const struct extent_cut *c,
+	struct extent ret[EXTENT_BATCH], unsigned *ret_n, struct pluri_err *err)
 {
-	struct extent e = {0};
-	struct extent tail = {0};
 	struct db_stmt *s = NULL;
+	unsigned n = 0;
 	int r = meta_query(c->tx,
 		"SELECT off, len, skip, chunk FROM extent WHERE ino = ?1"
-		" AND off >= ?2 AND off < ?3 ORDER BY off LIMIT 1",
-		META_INTS((int64_t)c->ino, (int64_t)c->from, (int64_t)c->to),
+		" AND off >= ?2 AND off < ?3 ORDER BY off LIMIT ?4",
+		META_INTS((int64_t)c->ino, (int64_t)c->from, (int64_t)c->to,
+			EXTENT_BATCH),
 		&s, err);
 
-	if (r == 0)
-		r = extent_one(c->tx, s, &e, err);
-	if (r <= 0)
-		return r;
-	r = meta_change(c->tx, "DELETE FROM extent WHERE ino = ?1 AND off = ?2",
-		META_INTS((int64_t)c->ino, (int64_t)e.off), err);
-	if (r < 0)
-		return r;
-	if (e.off + e.len <= c->to) {
-		c->freed += e.len;
-		r = chunks_ref(c->tx, e.chunk, -1, err);
-		return r < 0 ? r : 1;
+	while (r == 0 && n < EXTENT_BATCH) {
+		r = extent_one(c->tx, s, &ret[n], err);
+		if (r <= 0)
+			break;
+		n++;
+		r = 0;
 	}
-	tail = extent_tail(&e, c->to);
-	c->freed += e.len - tail.len;
-	return extent_insert(c->tx, c->ino, &tail, err);
+	*ret_n = n;
+	return r;
 }
 
-/* Is there an extent that begins in the range? 1, 0, -errno. */
-static int extent_cut_more(const struct extent_cut *c, struct pluri_err *err)
+/* One reference less for each; neighbours are often of one chunk. */
+static int extent_unref(struct meta_tx *tx, const struct extent *e, unsigned n,
+	struct pluri_err *err)
 {
-	int64_t yes = 0;
+	int r = 0;
 
-	return meta_ask(c->tx,
-		"SELECT 1 FROM extent WHERE ino = ?1 AND off >= ?2 AND off < ?3"
-		" LIMIT 1",
-		META_INTS((int64_t)c->ino, (int64_t)c->from, (int64_t)c->to),
-		&yes, err);
+	for (unsigned i = 0; i < n && r == 0;) {
+		int run = 1;
+
+		while (i + (unsigned)run < n &&
+			e[i + (unsigned)run].chunk == e[i].chunk)
+			run++;
+		r = chunks_ref(tx, e[i].chunk, -run, err);
+		i += (unsigned)run;
+	}
+	return r;
 }
 
-static int extent_clear(struct extent_cut *c, struct pluri_err *err)
+/* The first extents that begin in the range; *ret_n of them are gone. */
+static int extent_cut_next(
+	struct extent_cut *c, unsigned *ret_n, struct pluri_err *err)
 {
+	struct extent e[EXTENT_BATCH];
+	const struct extent *last;
+	struct extent tail = {0};
+	unsigned n = 0;
+	int r = extent_batch(c, e, &n, err);
+
+	*ret_n = n;
+	if (r < 0 || n == 0)
+		return r;
+	last = &e[n - 1];
+	r = meta_change(c->tx,
+		"DELETE FROM extent WHERE ino = ?1 AND off >= ?2"
+		" AND off <= ?3",
+		META_INTS(
+			(int64_t)c->ino, (int64_t)c->from, (int64_t)last->off),
+		err);
+	for (unsigned i = 0; i < n; i++)
+		c->freed += e[i].len;
+	if (r == 0 && last->off + last->len > c->to) {
+		tail = extent_tail(last, c->to);
+		c->freed -= tail.len;
+		n--; /* its reference is the tail's now */
+		r = extent_insert(c->tx, c->ino, &tail, err);
+	}
+	return r < 0 ? r : extent_unref(c->tx, e, n, err);
+}
+
+int extent_clear(struct extent_cut *c, struct pluri_err *err)
+{
+	unsigned n = EXTENT_BATCH;
 	int r = extent_cut_head(c, err);
 
-	if (r == 0)
-		do
-			r = extent_cut_next(c, err);
-		while (r > 0);
+	while (r == 0 && n == EXTENT_BATCH)
+		r = extent_cut_next(c, &n, err);
 	return r;
+}
+
+int extent_bound(const struct extent_cut *c, unsigned limit, uint64_t *ret_to,
+	struct pluri_err *err)
+{
+	int64_t to = (int64_t)c->to;
+	const int r = meta_ask(c->tx,
+		"SELECT off FROM extent WHERE ino = ?1 AND off >= ?2"
+		" AND off < ?3 ORDER BY off LIMIT 1 OFFSET ?4",
+		META_INTS((int64_t)c->ino, (int64_t)c->from, (int64_t)c->to,
+			limit),
+		&to, err);
+
+	if (r < 0)
+		return r;
+	*ret_to = (uint64_t)to;
+	return 0;
 }
 
 static int extent_check(
@@ -184,9 +222,7 @@ static int extent_check(
 	return 0;
 }
 
-/* New references before old ones go: a chunk that is written over itself is
- * never without one. */
-static int extent_put(struct extent_cut *c, const struct extent *e, unsigned n,
+int extent_put(struct extent_cut *c, const struct extent *e, unsigned n,
 	struct pluri_err *err)
 {
 	int r = 0;
@@ -208,6 +244,8 @@ int extent_write(struct meta_tx *tx, uint64_t ino, const struct extent *e,
 	struct extent_cut c = {.tx = tx, .ino = ino};
 	int r = extent_check(e, n, err);
 
+	if (r == 0 && n > 0)
+		r = extent_alive(tx, ino, e[n - 1].off + e[n - 1].len, err);
 	for (unsigned i = 0; i < n && r == 0;) {
 		unsigned run = 1;
 
@@ -221,28 +259,52 @@ int extent_write(struct meta_tx *tx, uint64_t ino, const struct extent *e,
 	return r < 0 ? r : extent_count(tx, ino, -c.freed, err);
 }
 
+int extent_punch_step(struct meta_tx *tx, uint64_t ino, struct extent_span at,
+	unsigned limit, uint64_t *ret_upto, struct pluri_err *err)
+{
+	const uint64_t top = INT64_MAX;
+	const uint64_t end =
+		at.off > top || at.len > top - at.off ? top : at.off + at.len;
+	struct extent_cut c = {.tx = tx, .ino = ino, .from = at.off, .to = end};
+	uint64_t dead = UINT64_MAX;
+	uint64_t stop;
+	int r = extent_dead(tx, ino, &dead, err);
+
+	if (r < 0)
+		return r;
+	/* The dead are a hole already; whoever clears all that is behind, which
+	 * is how they are removed, takes them too. */
+	if (end < top && c.to > dead)
+		c.to = dead;
+	stop = c.to;
+	if (c.from >= stop) {
+		*ret_upto = end;
+		return 0;
+	}
+	r = extent_bound(&c, limit, &c.to, err);
+	if (r == 0)
+		r = extent_clear(&c, err);
+	if (r == 0)
+		r = extent_count(tx, ino, -c.freed, err);
+	if (r == 0 && c.to == top && dead >= at.off && dead < top)
+		r = extent_trimmed(tx, ino, err);
+	if (r < 0)
+		return r;
+	*ret_upto = c.to < stop ? c.to : end;
+	return 0;
+}
+
 int extent_punch(struct meta_tx *tx, uint64_t ino, uint64_t off, uint64_t len,
 	unsigned limit, bool *ret_more, struct pluri_err *err)
 {
-	struct extent_cut c = {.tx = tx, .ino = ino, .from = off};
-	int r;
+	const uint64_t top = INT64_MAX;
+	const uint64_t end = off > top || len > top - off ? top : off + len;
+	uint64_t upto = end;
+	const int r = extent_punch_step(
+		tx, ino, (struct extent_span){off, len}, limit, &upto, err);
 
-	*ret_more = false;
-	if (len == 0 || off >= (uint64_t)INT64_MAX)
-		return 0;
-	c.to = len > (uint64_t)INT64_MAX - off ? (uint64_t)INT64_MAX
-					       : off + len;
-	r = extent_cut_head(&c, err);
-	if (r < 0)
-		return r;
-	for (r = 1; r > 0 && limit > 0; limit--)
-		r = extent_cut_next(&c, err);
-	if (r > 0)
-		r = extent_cut_more(&c, err);
-	if (r < 0)
-		return r;
-	*ret_more = r > 0;
-	return extent_count(tx, ino, -c.freed, err);
+	*ret_more = r == 0 && upto < end;
+	return r;
 }
 
 /* The row that s stands on, its chunk too. */
@@ -279,12 +341,15 @@ int extent_read(struct meta_tx *tx, uint64_t ino, struct extent_span at,
 {
 	const uint64_t top = INT64_MAX;
 	const uint64_t off = at.off;
-	const uint64_t end =
-		off > top || at.len > top - off ? top : off + at.len;
+	uint64_t end = off > top || at.len > top - off ? top : off + at.len;
+	uint64_t dead = UINT64_MAX;
 	struct db_stmt *s = NULL;
 	unsigned n = 0;
-	int r;
+	int r = extent_dead(tx, ino, &dead, err);
 
+	if (r < 0)
+		return r;
+	end = dead < end ? dead : end;
 	if (off >= end) {
 		*ret_n = 0;
 		return 0;

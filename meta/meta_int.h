@@ -23,7 +23,8 @@ enum meta_counter {
 	META_JOB = 5,
 	META_INODES = 6, /* inodes there are */
 	META_BYTES = 7,	 /* sum of the sizes of regular files */
-	META_COUNTERS = 8
+	META_TRIMS = 8,	 /* files that are being trimmed, meta/extent.h */
+	META_COUNTERS = 9
 };
 
 struct meta_tx {

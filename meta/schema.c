@@ -17,6 +17,8 @@ static const char *schema_volume_step(int version)
 		       " value INTEGER NOT NULL);"
 		       "INSERT INTO counter (id, value) VALUES (0, 0), (1, 0),"
 		       " (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0);";
+	case 2:
+		return "INSERT INTO counter (id, value) VALUES (8, 0);";
 	default:
 		return NULL;
 	}

@@ -5,6 +5,7 @@
 /*
  * parent is 0 but for directories; the root is its own. A name's cookie is its
  * place in listings: the index serves "after this cookie, in this directory".
+ * What trim says is told in meta/extent.h.
  */
 const char *schema_files_step(int version)
 {
@@ -34,6 +35,9 @@ const char *schema_files_step(int version)
 		       " PRIMARY KEY (ino, off)) WITHOUT ROWID;"
 		       "CREATE TABLE orphan"
 		       " (ino INTEGER NOT NULL PRIMARY KEY);";
+	case 2:
+		return "CREATE TABLE trim (ino INTEGER NOT NULL PRIMARY KEY,"
+		       " off INTEGER NOT NULL);";
 	default:
 		return NULL;
 	}

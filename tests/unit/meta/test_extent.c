@@ -25,6 +25,8 @@ struct model {
 	struct cell cell[SPAN + PLAIN];
 	struct extent_row row[ROWS];
 	uint64_t seed;
+	bool cut; /* a trim is pending */
+	uint64_t dead; /* from where on */
 	uint64_t refs[CHUNKS]; /* extents seen */
 	unsigned checked;
 };
@@ -69,6 +71,85 @@ static void model_clear(struct model *m, uint64_t off, uint64_t len)
 		m->cell[i] = (struct cell){0};
 }
 
+static void model_trim(struct model *m, bool whole)
+{
+	struct bed *b = m->bed;
+	bool more = m->cut;
+
+	while (more) {
+		assert_int_equal(extent_trim(b->tx, draw(m, 2) ? m->ino : 0,
+					 1 + draw(m, 3), &more, &b->err),
+			0);
+		m->cut = more;
+		if (!whole)
+			break;
+	}
+}
+
+/* Nothing is recorded where the dead still lie. */
+static void model_alive(struct model *m, uint64_t end)
+{
+	const struct extent e = {end - 1, 1, 0, m->chunk[0]};
+	const struct extent_copy c = {m->ino, 0, m->ino, end - 1, 1};
+	struct bed *b = m->bed;
+	uint64_t done = 7;
+
+	if (!m->cut || end <= m->dead)
+		return;
+	assert_int_equal(extent_write(b->tx, m->ino, &e, 1, &b->err), -EBUSY);
+	assert_int_equal(extent_clone(b->tx, &c, 1, &done, &b->err), -EBUSY);
+	assert_int_equal(done, 7);
+	model_trim(m, true);
+}
+
+static void model_cut(struct model *m)
+{
+	const uint64_t off = draw(m, SPAN);
+	struct bed *b = m->bed;
+	bool more = false;
+
+	assert_int_equal(
+		extent_cut(b->tx, m->ino, off, 1 + draw(m, 3), &more, &b->err),
+		0);
+	if (!m->cut || off < m->dead)
+		m->dead = off;
+	else
+		assert_true(more);
+	m->cut = more;
+	model_clear(m, off, SPAN + PLAIN);
+}
+
+/* A part of the file over another, in steps of few extents. */
+static void model_clone(struct model *m)
+{
+	struct extent_copy c = {
+		m->ino, draw(m, SPAN), m->ino, draw(m, SPAN), 1 + draw(m, 600)};
+	const uint64_t apart = c.from_off < c.to_off ? c.to_off - c.from_off
+						     : c.from_off - c.to_off;
+	struct bed *b = m->bed;
+	uint64_t done = 0;
+
+	if (c.len > apart) {
+		assert_int_equal(
+			extent_clone(b->tx, &c, 1, &done, &b->err), -EINVAL);
+		return;
+	}
+	if (c.to_off + c.len > SPAN || c.from_off + c.len > SPAN)
+		return;
+	model_alive(m, c.to_off + c.len);
+	memmove(&m->cell[c.to_off], &m->cell[c.from_off],
+		c.len * sizeof(m->cell[0]));
+	while (c.len > 0) {
+		assert_int_equal(
+			extent_clone(b->tx, &c, 1 + draw(m, 4), &done, &b->err),
+			0);
+		assert_true(done > 0 && done <= c.len);
+		c.from_off += done;
+		c.to_off += done;
+		c.len -= done;
+	}
+}
+
 /* One to three extents, sometimes touching, sometimes apart. */
 static void model_write(struct model *m)
 {
@@ -88,6 +169,7 @@ static void model_write(struct model *m)
 			m->cell[at + i] = (struct cell){x->chunk, x->skip + i};
 		at += x->len + (draw(m, 2) ? draw(m, 50) : 0);
 	}
+	model_alive(m, e[done - 1].off + e[done - 1].len);
 	assert_int_equal(
 		extent_write(m->bed->tx, m->ino, e, done, &m->bed->err), 0);
 }
@@ -103,6 +185,8 @@ static void model_punch(struct model *m)
 					 &more, &m->bed->err),
 			0);
 	model_clear(m, off, len > SPAN + PLAIN ? SPAN + PLAIN : len);
+	if (len == UINT64_MAX && off <= m->dead)
+		m->cut = false; /* the dead went with it */
 }
 
 /* A row says of every one of its bytes what the model says. */
@@ -141,6 +225,7 @@ static void model_check(struct model *m)
 	uint64_t bytes = 0, end = 0, held = 0;
 	unsigned n = 0;
 
+	model_trim(m, true);
 	memset(m->refs, 0, sizeof(m->refs));
 	m->checked = 0;
 	assert_int_equal(
@@ -169,12 +254,21 @@ static void model_part(struct model *m)
 	const uint64_t len = 1 + draw(m, 700);
 	struct extent_row *r = m->row;
 	struct bed *b = m->bed;
+	struct extent e[64];
 	unsigned n = 0, i = 0;
 
+	assert_int_equal(
+		extent_list(b->tx, m->ino, (struct extent_span){off, len}, e,
+			64, &i, &b->err),
+		0);
 	assert_int_equal(
 		extent_read(b->tx, m->ino, (struct extent_span){off, len}, r,
 			ROWS, &n, &b->err),
 		0);
+	assert_int_equal(i, n < 64 ? n : 64);
+	while (i-- > 0)
+		assert_memory_equal(&e[i], &r[i].e, sizeof(e[i]));
+	i = 0;
 	for (uint64_t at = off; at < off + len && at < SPAN + PLAIN; at++) {
 		while (i < n && r[i].e.off + r[i].e.len <= at)
 			i++;
@@ -187,22 +281,46 @@ static void model_part(struct model *m)
 				      r[n - 1].e.off < off + len));
 }
 
+static void model_change(struct model *m)
+{
+	switch (draw(m, 10)) {
+	case 0:
+	case 1:
+		model_punch(m);
+		break;
+	case 2:
+		model_cut(m);
+		break;
+	case 3:
+		model_trim(m, false);
+		break;
+	case 4:
+	case 5:
+		model_clone(m);
+		break;
+	default:
+		model_write(m);
+		break;
+	}
+}
+
 static void model_step(struct model *m, struct cell *saved)
 {
 	const bool undo = draw(m, 10) == 0;
+	const uint64_t dead = m->dead;
+	const bool cut = m->cut;
 
 	memcpy(saved, m->cell, sizeof(m->cell));
 	bed_begin(m->bed);
-	if (draw(m, 4) == 0)
-		model_punch(m);
-	else
-		model_write(m);
+	model_change(m);
 	model_part(m);
 	if (draw(m, 16) == 0)
 		model_check(m);
 	if (undo) {
 		bed_undo(m->bed);
 		memcpy(m->cell, saved, sizeof(m->cell));
+		m->cut = cut;
+		m->dead = dead;
 	} else {
 		bed_end(m->bed);
 	}

@@ -123,7 +123,9 @@ static void open__newer_schema__enotsup_with_both_numbers(void **state)
 {
 	struct bed *b = *state;
 	sqlite3 *raw = NULL;
+	char known[16];
 
+	(void)snprintf(known, sizeof(known), "up to %d;", META_SCHEMA);
 	close_bed(b);
 	assert_int_equal(sqlite3_open(b->path, &raw), SQLITE_OK);
 	assert_int_equal(
@@ -132,7 +134,7 @@ static void open__newer_schema__enotsup_with_both_numbers(void **state)
 	(void)sqlite3_close(raw);
 	assert_int_equal(open_again(b->path, &b->err), -ENOTSUP);
 	assert_non_null(strstr(b->err.text, "77"));
-	assert_non_null(strstr(b->err.text, "up to 1"));
+	assert_non_null(strstr(b->err.text, known));
 }
 
 static void open__somebody_elses_database__ebadmsg(void **state)
