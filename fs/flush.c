@@ -133,12 +133,15 @@ static int flush_rows(struct flush *f, struct meta_tx *tx, uint64_t size,
 	if (r < 0)
 		return r;
 	a.size = size > a.size ? size : a.size;
+	a.atime_ns = f->n->atime_ns;
 	a.mtime_ns = f->n->mtime_ns;
 	/* A link or chmod since then may have set a later one. */
 	if (f->n->ctime_ns > a.ctime_ns)
 		a.ctime_ns = f->n->ctime_ns;
-	return tree_set(
-		tx, TREE_SET_SIZE | TREE_SET_MTIME | TREE_SET_CTIME, &a, err);
+	return tree_set(tx,
+		TREE_SET_SIZE | TREE_SET_ATIME | TREE_SET_MTIME |
+			TREE_SET_CTIME,
+		&a, err);
 }
 
 /*

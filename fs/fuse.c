@@ -16,13 +16,6 @@
  * interrupt, and to serve names, while reads wait for clouds. */
 #define FUSE_THREADS 192u
 
-struct fuse {
-	struct volume *v;
-	struct fuse_session *se;
-	bool signals;
-	bool mounted;
-};
-
 void fuse_answer_err(fuse_req_t req, int rc, const struct pluri_err *err)
 {
 	int code = -rc;
@@ -123,7 +116,8 @@ static void fuse_init(void *arg, struct fuse_conn_info *conn)
 		FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_READ |
 		FUSE_CAP_CACHE_SYMLINKS | FUSE_CAP_EXPORT_SUPPORT |
 		FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_NO_OPEN_SUPPORT |
-		FUSE_CAP_NO_OPENDIR_SUPPORT;
+		FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_POSIX_ACL |
+		FUSE_CAP_DONT_MASK;
 	/* ASYNC_DIO: with it the kernel waits for a direct read where no
 	 * signal reaches it, and a killed reader stays. ATOMIC_O_TRUNC: the
 	 * daemon would have to see each open, see fuse_open(). */
@@ -169,12 +163,13 @@ int fuse_start(struct volume *v, const char *dir, const char *options,
 	fuse_files(&ops);
 	fuse_dirs(&ops);
 	fuse_entries(&ops);
+	fuse_xattrs(&ops);
 	if (fuse_opt_add_arg(&args, "pluri") < 0 ||
 		fuse_opt_add_arg(&args, "-o") < 0 ||
 		fuse_opt_add_arg(&args, options) < 0)
 		r = pluri_fail(err, ENOMEM, "mount: no memory");
 	if (r == 0) {
-		f->se = fuse_session_new(&args, &ops, sizeof(ops), v);
+		f->se = fuse_session_new(&args, &ops, sizeof(ops), f);
 		if (!f->se)
 			r = pluri_fail(err, EINVAL,
 				"mount options \"%s\" are "

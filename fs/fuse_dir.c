@@ -94,6 +94,8 @@ static void fuse_dir_read(
 	struct pluri_err err = {0};
 	int r = page && p.buf ? 0 : -ENOMEM;
 
+	if (off == 0)
+		names_accessed(fuse_volume(req), dir);
 	if (r == 0 && fuse_dir_dots(&p, dir, off))
 		r = fuse_dir_fill(&p, dir, off, page, &err);
 	if (r < 0)

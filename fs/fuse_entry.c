@@ -3,7 +3,9 @@
 #include <sys/stat.h>
 
 #include "fs/fuse_int.h"
+#include "fs/fuse_wire.h"
 #include "fs/node.h"
+#include "fs/xattr.h"
 
 static void fuse_lookup(fuse_req_t req, fuse_ino_t dir, const char *name)
 {
@@ -83,6 +85,10 @@ static unsigned fuse_set_mask(
 				      ? now
 				      : fuse_ns(&st->st_atim);
 	}
+	if (to_set & FUSE_SET_ATTR_CTIME) { /* the kernel's own account of it */
+		mask |= TREE_SET_CTIME;
+		a->ctime_ns = fuse_ns(&st->st_ctim);
+	}
 	if (to_set & (FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_MTIME_NOW)) {
 		mask |= TREE_SET_MTIME;
 		a->mtime_ns = to_set & FUSE_SET_ATTR_MTIME_NOW
@@ -104,6 +110,8 @@ static void fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 	int r = node_pin(v->nodes, ino, &n);
 
 	(void)fi;
+	if (r >= 0 && fuse_wire_kills())
+		r = xattr_strip(v, ino, &err);
 	if (r >= 0)
 		r = write_setattr(v, n, mask, now, &a, &err);
 	node_unpin(v->nodes, n);
@@ -119,27 +127,63 @@ static void fuse_readlink(fuse_req_t req, fuse_ino_t ino)
 	struct pluri_err err = {0};
 	const int r = names_readlink(fuse_volume(req), ino, to, &err);
 
-	if (r < 0)
+	if (r < 0) {
 		fuse_answer_err(req, r, &err);
-	else
-		(void)fuse_reply_readlink(req, to);
+		return;
+	}
+	names_accessed(fuse_volume(req), ino);
+	(void)fuse_reply_readlink(req, to);
 }
 
 /* In the caller's name. */
-static void fuse_make(fuse_req_t req, fuse_ino_t dir, const char *name,
-	const char *target, struct tree_attr *a)
+static int fuse_new(fuse_req_t req, fuse_ino_t dir, const char *name,
+	const char *target, struct tree_attr *a, struct pluri_err *err)
 {
 	const struct fuse_ctx *who = fuse_req_ctx(req);
-	struct pluri_err err = {0};
-	int r;
+	const struct names_new new = {
+		.name = name, .target = target, .umask = who->umask};
 
 	a->uid = who->uid;
 	a->gid = who->gid;
-	r = names_make(fuse_volume(req), dir, name, target, a, &err);
+	return names_make(fuse_volume(req), dir, &new, a, err);
+}
+
+static void fuse_make(fuse_req_t req, fuse_ino_t dir, const char *name,
+	const char *target, struct tree_attr *a)
+{
+	struct pluri_err err = {0};
+	const int r = fuse_new(req, dir, name, target, a, &err);
+
 	if (r < 0)
 		fuse_answer_err(req, r, &err);
 	else
 		fuse_answer_entry(req, a);
+}
+
+/* A file is made by mknod, which needs no release; but for one without a name
+ * (O_TMPFILE) the kernel knows no other way. */
+static void fuse_create(fuse_req_t req, fuse_ino_t dir, const char *name,
+	mode_t mode, struct fuse_file_info *fi)
+{
+	struct volume *v = fuse_volume(req);
+	struct tree_attr a = {.mode = S_IFREG | (mode & 07777)};
+	struct fuse_entry_param e;
+	struct pluri_err err = {0};
+	int r = -ENOSYS;
+
+	if (strcmp(name, FUSE_WIRE_NAMELESS) == 0)
+		r = fuse_new(req, dir, NULL, NULL, &a, &err);
+	if (r >= 0)
+		r = node_looked_up(v->nodes, a.ino);
+	if (r < 0) {
+		fuse_answer_err(req, r, &err);
+		return;
+	}
+	node_gone(v->nodes, a.ino);
+	fuse_entry_fill(&a, &e);
+	fi->keep_cache = 1;
+	if (fuse_reply_create(req, &e, fi) < 0)
+		node_forget(v->nodes, a.ino, 1);
 }
 
 static void fuse_mknod(fuse_req_t req, fuse_ino_t dir, const char *name,
@@ -213,60 +257,6 @@ static void fuse_link(
 		fuse_answer_entry(req, &a);
 }
 
-/* --- extended attributes -------------------------------------------------- */
-
-static void fuse_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name,
-	const char *value, size_t size, int flags)
-{
-	const struct pluri_span span = {value, size};
-	struct pluri_err err = {0};
-
-	fuse_answer_err(req,
-		names_setxattr(fuse_volume(req), ino, name, span, flags, &err),
-		&err);
-}
-
-static void fuse_xattr_answer(
-	fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
-{
-	struct pluri_room room = {
-		.data = size ? malloc(size) : NULL, .cap = size};
-	struct pluri_err err = {0};
-	int r;
-
-	if (size && !room.data) {
-		fuse_answer_err(req, -ENOMEM, NULL);
-		return;
-	}
-	r = names_getxattr(fuse_volume(req), ino, name, &room, &err);
-	if (r < 0)
-		fuse_answer_err(req, r, &err);
-	else if (size == 0)
-		(void)fuse_reply_xattr(req, room.len);
-	else
-		(void)fuse_reply_buf(req, room.data, room.len);
-	free(room.data);
-}
-
-static void fuse_getxattr(
-	fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
-{
-	fuse_xattr_answer(req, ino, name, size);
-}
-
-static void fuse_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
-{
-	fuse_xattr_answer(req, ino, NULL, size);
-}
-
-static void fuse_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
-{
-	struct pluri_err err = {0};
-
-	fuse_answer_err(
-		req, names_delxattr(fuse_volume(req), ino, name, &err), &err);
-}
-
 void fuse_entries(struct fuse_lowlevel_ops *ops)
 {
 	ops->lookup = fuse_lookup;
@@ -276,14 +266,11 @@ void fuse_entries(struct fuse_lowlevel_ops *ops)
 	ops->setattr = fuse_setattr;
 	ops->readlink = fuse_readlink;
 	ops->mknod = fuse_mknod;
+	ops->create = fuse_create;
 	ops->mkdir = fuse_mkdir;
 	ops->symlink = fuse_symlink;
 	ops->unlink = fuse_unlink;
 	ops->rmdir = fuse_rmdir;
 	ops->rename = fuse_rename;
 	ops->link = fuse_link;
-	ops->setxattr = fuse_setxattr;
-	ops->getxattr = fuse_getxattr;
-	ops->listxattr = fuse_listxattr;
-	ops->removexattr = fuse_removexattr;
 }

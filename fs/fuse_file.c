@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "fs/fuse_int.h"
+#include "fs/fuse_wire.h"
 #include "fs/node.h"
+#include "fs/xattr.h"
 
 /*
  * The kernel opens and closes files by itself: ENOSYS tells it that the daemon
@@ -91,12 +93,24 @@ static void fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	(void)fi;
 	if (r >= 0)
 		r = read_bytes(v, n, &ask, (uint64_t)off, &to, &err);
+	if (r >= 0)
+		write_accessed(v, n);
 	node_unpin(v->nodes, n);
 	if (r < 0)
 		fuse_answer_err(req, r, &err);
 	else
 		(void)fuse_reply_buf(req, to.data, to.len);
 	free(to.data);
+}
+
+/* The kernel cannot know that the mode has changed under a write. */
+static int fuse_strip(fuse_req_t req, fuse_ino_t ino, struct pluri_err *err)
+{
+	const int r = xattr_strip(fuse_volume(req), ino, err);
+
+	if (r > 0)
+		fuse_stale(req, ino);
+	return r;
 }
 
 static void fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
@@ -112,6 +126,8 @@ static void fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	int r = node_pin(v->nodes, ino, &n);
 
 	(void)fi;
+	if (r >= 0 && fuse_wire_kills())
+		r = fuse_strip(req, ino, &err);
 	if (r >= 0)
 		r = write_bytes(v, n, &ask, &err);
 	node_unpin(v->nodes, n);
@@ -170,6 +186,9 @@ static void fuse_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 		return;
 	}
 	r = node_pin(v->nodes, ino, &n);
+	/* Nobody says whether to: as for a write of a user's. */
+	if (r >= 0 && fuse_req_ctx(req)->uid != 0)
+		r = fuse_strip(req, ino, &err);
 	if (r >= 0 && (mode & punch))
 		r = write_punch(v, n, (uint64_t)off, (uint64_t)len, &err);
 	if (r >= 0 && !(mode & FALLOC_FL_KEEP_SIZE))

@@ -11,9 +11,24 @@
 #include "fs/read.h"
 #include "fs/write.h"
 
+/* What all requests share: the session's userdata. */
+struct fuse {
+	struct volume *v;
+	struct fuse_session *se;
+	bool signals;
+	bool mounted;
+};
+
 static inline struct volume *fuse_volume(fuse_req_t req)
 {
-	return fuse_req_userdata(req);
+	return ((struct fuse *)fuse_req_userdata(req))->v;
+}
+
+/* The kernel is to ask for the attributes again. */
+static inline void fuse_stale(fuse_req_t req, uint64_t ino)
+{
+	(void)fuse_lowlevel_notify_inval_inode(
+		((struct fuse *)fuse_req_userdata(req))->se, ino, -1, 0);
 }
 
 /* Answer a failure: rc is -errno; stories of real trouble are logged. */
@@ -28,5 +43,6 @@ void fuse_answer_attr(fuse_req_t req, const struct tree_attr *a);
 void fuse_files(struct fuse_lowlevel_ops *ops); /* fs/fuse_file.c */
 void fuse_dirs(struct fuse_lowlevel_ops *ops);	/* fs/fuse_dir.c */
 void fuse_entries(struct fuse_lowlevel_ops *ops); /* fs/fuse_entry.c */
+void fuse_xattrs(struct fuse_lowlevel_ops *ops);  /* fs/fuse_xattr.c */
 
 #endif

@@ -263,8 +263,10 @@ int mount_volume(const struct config *c, const struct mount_request *q,
 		r = mount_point(q->dir, nonempty, err);
 	if (r >= 0)
 		r = mount_open(c, &v, err);
-	if (r >= 0)
+	if (r >= 0) {
+		v->noatime = strstr(buf_text(&options), ",noatime") != NULL;
 		r = mount_serve(v, q, buf_text(&options), err);
+	}
 	if (v) {
 		closed = volume_close(v, r < 0 ? NULL : err);
 		r = r < 0 ? r : closed;

@@ -4,6 +4,7 @@
 #include "fs/commit.h"
 #include "fs/names.h"
 #include "fs/node.h"
+#include "fs/xattr.h"
 
 static struct tree_name names_of(const char *s)
 {
@@ -58,30 +59,54 @@ int names_lookup(struct volume *v, uint64_t dir, const char *name,
 	r = meta_begin(v->meta, &tx, err);
 	if (r < 0)
 		return r;
-	r = meta_end(tx, tree_lookup(tx, dir, names_of(name), ret, err), err);
+	if (strcmp(name, "..") == 0)
+		r = tree_parent(tx, dir, &dir, err);
+	if (r >= 0 && name[0] == '.' && name[1 + (name[1] == '.')] == 0)
+		r = tree_get(tx, dir, ret, err);
+	else if (r >= 0)
+		r = tree_lookup(tx, dir, names_of(name), ret, err);
+	r = meta_end(tx, r, err);
 	if (r >= 0)
 		node_overlay(v, ret);
 	return r;
 }
 
-int names_make(struct volume *v, uint64_t dir, const char *name,
-	const char *target, struct tree_attr *a, struct pluri_err *err)
+/* In its bracket. name NULL: none, for the time being. */
+static int names_make_rows(struct volume *v, struct meta_tx *tx, uint64_t dir,
+	const struct names_new *new, struct tree_attr *a, struct pluri_err *err)
 {
+	const int64_t now = clock_real_ns(v->clock);
 	struct tree_attr parent = {0};
-	struct meta_tx *tx = NULL;
-	int r = names_begin(v, &tx, err);
+	struct xattr_heir heir = {0};
+	int r = tree_get(tx, dir, &parent, err);
 
-	if (r < 0)
-		return r;
-	r = tree_get(tx, dir, &parent, err);
 	if (r >= 0 && (parent.mode & S_ISGID)) {
 		a->gid = parent.gid;
 		if (S_ISDIR(a->mode))
 			a->mode |= S_ISGID;
 	}
 	if (r >= 0)
-		r = tree_make(tx, dir, names_of(name), target,
-			clock_real_ns(v->clock), a, err);
+		r = xattr_inherit(v, tx, dir, new->umask, a, &heir, err);
+	if (r >= 0 && new->name)
+		r = tree_make(
+			tx, dir, names_of(new->name), new->target, now, a, err);
+	else if (r >= 0)
+		r = tree_make_nameless(tx, dir, now, a, err);
+	if (r >= 0)
+		r = xattr_bequeath(tx, a->ino, &heir, now, err);
+	xattr_heir_free(&heir);
+	return r;
+}
+
+int names_make(struct volume *v, uint64_t dir, const struct names_new *new,
+	struct tree_attr *a, struct pluri_err *err)
+{
+	struct meta_tx *tx = NULL;
+	int r = names_begin(v, &tx, err);
+
+	if (r < 0)
+		return r;
+	r = names_make_rows(v, tx, dir, new, a, err);
 	return meta_end(tx, r, err);
 }
 
@@ -99,6 +124,8 @@ int names_link(struct volume *v, uint64_t ino, uint64_t dir, const char *name,
 	if (r < 0)
 		return r;
 	names_changed(v, ino, ret->ctime_ns);
+	if (ret->nlink == 1) /* it had none */
+		node_named(v->nodes, ino);
 	node_overlay(v, ret);
 	return 0;
 }
@@ -202,65 +229,26 @@ int names_parent(
 	return meta_end(tx, tree_parent(tx, dir, ret, err), err);
 }
 
-/*
- * An access list that nobody enforces must not be taken: cp -a sets a file's
- * mode by it, and by chmod only when told that there are none.
- */
-static int names_xattr_kept(const char *name, struct pluri_err *err)
+/* As relatime does it: a change is noticed by one access, and a day. */
+static bool names_stale(const struct tree_attr *a, int64_t now)
 {
-	if (name && strncmp(name, "system.", 7) == 0)
-		return pluri_fail(
-			err, EOPNOTSUPP, "attribute %.64s is not kept", name);
-	return 0;
+	return a->atime_ns <= a->mtime_ns || a->atime_ns <= a->ctime_ns ||
+	       now - a->atime_ns >= INT64_C(86400000000000);
 }
 
-int names_setxattr(struct volume *v, uint64_t ino, const char *name,
-	struct pluri_span value, int flags, struct pluri_err *err)
+void names_accessed(struct volume *v, uint64_t ino)
 {
 	const int64_t now = clock_real_ns(v->clock);
+	struct tree_attr a = {0};
 	struct meta_tx *tx = NULL;
-	int r = names_xattr_kept(name, err);
+	int r;
 
-	if (r == 0)
-		r = names_begin(v, &tx, err);
-	if (r < 0)
-		return r;
-	r = tree_setxattr(tx, ino, name, value, flags, now, err);
-	r = meta_end(tx, r, err);
-	if (r >= 0)
-		names_changed(v, ino, now);
-	return r;
-}
-
-int names_getxattr(struct volume *v, uint64_t ino, const char *name,
-	struct pluri_room *to, struct pluri_err *err)
-{
-	struct meta_tx *tx = NULL;
-	int r = names_xattr_kept(name, err);
-
-	if (r == 0)
-		r = meta_begin(v->meta, &tx, err);
-	if (r < 0)
-		return r;
-	r = name ? tree_getxattr(tx, ino, name, to, err)
-		 : tree_listxattr(tx, ino, to, err);
-	return meta_end(tx, r, err);
-}
-
-int names_delxattr(
-	struct volume *v, uint64_t ino, const char *name, struct pluri_err *err)
-{
-	const int64_t now = clock_real_ns(v->clock);
-	struct meta_tx *tx = NULL;
-	int r = names_xattr_kept(name, err);
-
-	if (r == 0)
-		r = names_begin(v, &tx, err);
-	if (r < 0)
-		return r;
-	r = tree_delxattr(tx, ino, name, now, err);
-	r = meta_end(tx, r, err);
-	if (r >= 0)
-		names_changed(v, ino, now);
-	return r;
+	if (v->noatime || names_begin(v, &tx, NULL) < 0)
+		return;
+	r = tree_get(tx, ino, &a, NULL);
+	if (r >= 0 && names_stale(&a, now)) {
+		a.atime_ns = now;
+		r = tree_set(tx, TREE_SET_ATIME, &a, NULL);
+	}
+	(void)meta_end(tx, r, NULL);
 }

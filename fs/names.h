@@ -14,16 +14,24 @@
 
 int names_stat(struct volume *v, uint64_t ino, struct tree_attr *ret,
 	struct pluri_err *err);
+/* "." and ".." too: an inode whose handle came from elsewhere. */
 int names_lookup(struct volume *v, uint64_t dir, const char *name,
 	struct tree_attr *ret, struct pluri_err *err);
 
 /*
- * A new inode: *a brings mode (umask applied), uid, gid, rdev of the caller
- * and takes the answer; in a set-group-id directory the group is the
- * directory's, and new directories have the bit too.
+ * A new inode: *a brings mode, uid, gid, rdev of the caller and takes the
+ * answer; in a set-group-id directory the group is the directory's, and new
+ * directories have the bit too. The directory's default access list bounds the
+ * mode and is inherited; without one the umask does. Without a name it lives
+ * until the kernel forgets it, or links it.
  */
-int names_make(struct volume *v, uint64_t dir, const char *name,
-	const char *target, struct tree_attr *a, struct pluri_err *err);
+struct names_new {
+	const char *name;   /* NULL: none */
+	const char *target; /* of a symbolic link, else NULL */
+	uint32_t umask;
+};
+int names_make(struct volume *v, uint64_t dir, const struct names_new *new,
+	struct tree_attr *a, struct pluri_err *err);
 int names_link(struct volume *v, uint64_t ino, uint64_t dir,
 	const char *name, struct tree_attr *ret, struct pluri_err *err);
 int names_unlink(struct volume *v, uint64_t dir, const char *name,
@@ -48,12 +56,8 @@ int names_list(struct volume *v, uint64_t dir, uint64_t after,
 int names_parent(struct volume *v, uint64_t dir, uint64_t *ret,
 	struct pluri_err *err);
 
-int names_setxattr(struct volume *v, uint64_t ino, const char *name,
-	struct pluri_span value, int flags, struct pluri_err *err);
-/* name NULL: the list of names. */
-int names_getxattr(struct volume *v, uint64_t ino, const char *name,
-	struct pluri_room *to, struct pluri_err *err);
-int names_delxattr(struct volume *v, uint64_t ino, const char *name,
-	struct pluri_err *err);
+/* A directory was listed, or a link read: the access time, sparingly. A
+ * failure is nobody's concern. */
+void names_accessed(struct volume *v, uint64_t ino);
 
 #endif

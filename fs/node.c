@@ -222,16 +222,26 @@ void node_forget(struct nodes *n, uint64_t ino, uint64_t count)
 		node_reap_soon(n, ino);
 }
 
-void node_gone(struct nodes *n, uint64_t ino)
+static void node_set_gone(struct nodes *n, uint64_t ino, bool gone)
 {
 	struct node *node = NULL;
 
 	if (node_pin(n, ino, &node) < 0)
 		return; /* the next open finds the orphan */
 	(void)pthread_mutex_lock(&node->lock);
-	node->gone = true;
+	node->gone = gone;
 	(void)pthread_mutex_unlock(&node->lock);
 	node_unpin(n, node);
+}
+
+void node_gone(struct nodes *n, uint64_t ino)
+{
+	node_set_gone(n, ino, true);
+}
+
+void node_named(struct nodes *n, uint64_t ino)
+{
+	node_set_gone(n, ino, false);
 }
 
 int node_know(struct volume *v, struct node *node, struct pluri_err *err)
@@ -250,6 +260,8 @@ int node_know(struct volume *v, struct node *node, struct pluri_err *err)
 	if (r < 0)
 		return r;
 	node->size = a.size;
+	node->mode = a.mode;
+	node->atime_ns = a.atime_ns;
 	node->mtime_ns = a.mtime_ns;
 	node->ctime_ns = a.ctime_ns;
 	node->policy = a.policy;
@@ -266,6 +278,7 @@ void node_overlay(struct volume *v, struct tree_attr *a)
 	(void)pthread_mutex_lock(&node->lock);
 	if (node->known && node->attr_dirty) {
 		a->size = node->size;
+		a->atime_ns = node->atime_ns;
 		a->mtime_ns = node->mtime_ns;
 		a->ctime_ns = node->ctime_ns;
 		a->bytes += node->dirty.bytes + node->flight.bytes;

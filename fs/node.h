@@ -26,7 +26,8 @@ struct node {
 
 	bool known;	     /* size and times below are set */
 	uint64_t size;	     /* what readers see */
-	int64_t mtime_ns, ctime_ns;
+	int64_t atime_ns, mtime_ns, ctime_ns;
+	uint32_t mode;	     /* as in the database */
 	bool attr_dirty;     /* size or times are ahead of the database */
 	uint32_t policy;
 
@@ -65,6 +66,8 @@ void node_forget(struct nodes *n, uint64_t ino, uint64_t count);
 
 /* The inode has lost its last name (nlink 0). */
 void node_gone(struct nodes *n, uint64_t ino);
+/* It has got one again: the kernel linked what was open without a name. */
+void node_named(struct nodes *n, uint64_t ino);
 
 /* Fill size, times and policy from the database when not yet known; with
  * node->lock held. -ENOENT. */

@@ -20,6 +20,7 @@
 #include "fs/upload.h"
 #include "fs/watch.h"
 #include "fs/write.h"
+#include "fs/xattr.h"
 
 #define VOLUME_LEAVING "leaving"
 #define VOLUME_LEAVE_MS 20000u
@@ -201,7 +202,10 @@ static int volume_fleet(struct volume *v, struct pluri_err *err)
 
 static int volume_nodes(struct volume *v, struct pluri_err *err)
 {
-	int r = nodes_new(v, &v->nodes, err);
+	int r = xattr_open(v, err);
+
+	if (r >= 0)
+		r = nodes_new(v, &v->nodes, err);
 
 	return r < 0 ? r : nodes_reap(v->nodes, err);
 }

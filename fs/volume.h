@@ -44,6 +44,8 @@ struct volume {
 	struct sync *sync;	   /* fs/sync.h */
 	char mounted[CONFIG_PATH_MAX]; /* mount point, "" when not mounted */
 	uint64_t opened_ms;
+	bool noatime; /* the mount's wish */
+	_Atomic unsigned xattrs; /* fs/xattr.h */
 };
 
 /*

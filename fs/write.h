@@ -28,6 +28,10 @@ struct write_ask {
 int write_bytes(struct volume *v, struct node *n, const struct write_ask *ask,
 	struct pluri_err *err);
 
+/* Bytes were read: the access time moves as with relatime, unless the mount
+ * says noatime. */
+void write_accessed(struct volume *v, struct node *n);
+
 /*
  * Set what mask (TREE_SET_*, meta/tree.h) names from *a, the size included:
  * shrinking drops what lies behind, growing shows zeros. *a is the whole

@@ -3,6 +3,7 @@
 #include "fs/commit.h"
 #include "fs/node_int.h"
 #include "fs/write.h"
+#include "fs/xattr.h"
 #include "meta/extent.h"
 
 /*
@@ -51,6 +52,8 @@ static int write_set_rows(struct volume *v, struct node *n, unsigned mask,
 		a->size = size < old.size ? size : old.size;
 	}
 	a->ino = n->ino;
+	if (r >= 0 && (mask & TREE_SET_MODE))
+		r = xattr_follow_mode(v, tx, n->ino, a->mode, a->ctime_ns, err);
 	if (r >= 0)
 		r = tree_set(tx, mask, a, err);
 	return meta_end(tx, r, err);
@@ -81,6 +84,10 @@ static int write_set(struct volume *v, struct node *n, unsigned mask,
 	if (r < 0)
 		return r;
 	n->ctime_ns = a->ctime_ns;
+	if (mask & TREE_SET_MODE)
+		n->mode = a->mode;
+	if (mask & TREE_SET_ATIME)
+		n->atime_ns = a->atime_ns;
 	if (mask & TREE_SET_MTIME)
 		n->mtime_ns = a->mtime_ns;
 	if (mask & TREE_SET_POLICY)
@@ -137,4 +144,22 @@ int write_punch(struct volume *v, struct node *n, uint64_t off, uint64_t len,
 		write_touch(v, n);
 	(void)pthread_mutex_unlock(&n->lock);
 	return r;
+}
+
+#define WRITE_ATIME_NS INT64_C(86400000000000) /* a day, as relatime */
+
+void write_accessed(struct volume *v, struct node *n)
+{
+	const int64_t now = clock_real_ns(v->clock);
+
+	if (v->noatime || commit_broken(v->commit, NULL) < 0)
+		return;
+	(void)pthread_mutex_lock(&n->lock);
+	if (n->known &&
+		(n->atime_ns <= n->mtime_ns || n->atime_ns <= n->ctime_ns ||
+			now - n->atime_ns >= WRITE_ATIME_NS)) {
+		n->atime_ns = now;
+		write_mark(v, n);
+	}
+	(void)pthread_mutex_unlock(&n->lock);
 }

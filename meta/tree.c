@@ -206,6 +206,32 @@ int tree_make(struct meta_tx *tx, uint64_t dir, struct tree_name name,
 	return 0;
 }
 
+int tree_make_nameless(struct meta_tx *tx, uint64_t dir, int64_t now,
+	struct tree_attr *a, struct pluri_err *err)
+{
+	struct tree_attr new = *a;
+	struct tree_attr in = {0};
+	int r = tree_need_dir(tx, dir, &in, err);
+
+	if (r < 0)
+		return r;
+	new.ino = meta_next(tx, META_INO);
+	new.generation = TREE_GENERATION;
+	new.nlink = 0;
+	new.bytes = 0;
+	new.size = 0;
+	new.atime_ns = new.mtime_ns = new.ctime_ns = now;
+	new.policy = in.policy;
+	r = tree_insert(tx, &new, 0, NULL, err);
+	if (r == 0)
+		r = meta_change(tx, "INSERT INTO orphan (ino) VALUES (?1)",
+			META_INTS((int64_t) new.ino), err);
+	if (r < 0)
+		return r;
+	*a = new;
+	return 0;
+}
+
 static void tree_merge(
 	struct tree_attr *to, const struct tree_attr *from, unsigned mask)
 {

@@ -55,6 +55,9 @@ int tree_parent(struct meta_tx *tx, uint64_t dir, uint64_t *ret,
 int tree_make(struct meta_tx *tx, uint64_t dir, struct tree_name name,
 	const char *target, int64_t now, struct tree_attr *a,
 	struct pluri_err *err);
+/* The same without a name: nlink 0, on the orphan list until it is linked. */
+int tree_make_nameless(struct meta_tx *tx, uint64_t dir, int64_t now,
+	struct tree_attr *a, struct pluri_err *err);
 int tree_link(struct meta_tx *tx, uint64_t ino, uint64_t dir,
 	struct tree_name name, int64_t now, struct tree_attr *ret,
 	struct pluri_err *err); /* -EMLINK, -EPERM (a directory) */
@@ -125,6 +128,11 @@ int tree_listxattr(struct meta_tx *tx, uint64_t ino, struct pluri_room *to,
 	struct pluri_err *err);
 int tree_delxattr(struct meta_tx *tx, uint64_t ino, const char *name,
 	int64_t now, struct pluri_err *err);
+
+/* 1: some inode has an attribute of this name (NULL: any), 0: none. Looks
+ * through all of them. */
+int tree_xattr_used(struct meta_tx *tx, const char *name,
+	struct pluri_err *err);
 
 /* Inodes without a name, after a crash too. Up to max of them. */
 int tree_orphans(struct meta_tx *tx, uint64_t *ret, unsigned max,

@@ -85,10 +85,13 @@ int tree_link(struct meta_tx *tx, uint64_t ino, uint64_t dir,
 		return r;
 	if (S_ISDIR(a.mode))
 		return -EPERM;
-	if (a.nlink == 0)
-		return -ENOENT;
 	if (a.nlink >= TREE_NLINK_MAX)
 		return -EMLINK;
+	if (a.nlink == 0) /* made without a name: the kernel knows the others */
+		r = meta_change(tx, "DELETE FROM orphan WHERE ino = ?1",
+			META_INTS((int64_t)a.ino), err);
+	if (r < 0)
+		return r;
 	a.nlink++;
 	a.ctime_ns = now;
 	r = tree_add_name(tx, dir, name, &a, err);

@@ -165,3 +165,21 @@ int tree_delxattr(struct meta_tx *tx, uint64_t ino, const char *name,
 		return -ENODATA;
 	return tree_xattr_ctime(tx, ino, now, err);
 }
+
+int tree_xattr_used(struct meta_tx *tx, const char *name, struct pluri_err *err)
+{
+	struct tree_name key = {0};
+	struct db_stmt *s = NULL;
+	int64_t yes = 0;
+	int r;
+
+	if (!name)
+		return meta_ask(
+			tx, "SELECT 1 FROM xattr LIMIT 1", NULL, 0, &yes, err);
+	r = tree_xattr_name(name, &key);
+	if (r == 0)
+		r = tree_query(tx,
+			"SELECT 1 FROM xattr WHERE name = ?1 LIMIT 1", NULL, 0,
+			key, &s, err);
+	return r < 0 ? r : meta_step(tx, s, err);
+}

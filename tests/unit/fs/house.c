@@ -133,7 +133,8 @@ struct node *house_file(struct house *h, const char *name)
 	int r = names_lookup(h->v, TREE_ROOT, name, &a, &err);
 
 	if (r == -ENOENT)
-		r = names_make(h->v, TREE_ROOT, name, NULL, &a, &err);
+		r = names_make(h->v, TREE_ROOT,
+			&(struct names_new){.name = name}, &a, &err);
 	house_told(h, r, &err);
 	assert_int_equal(node_pin(h->v->nodes, a.ino, &n), 0);
 	return n;

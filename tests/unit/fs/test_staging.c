@@ -141,7 +141,8 @@ static void commit__file_cannot_be_synced__no_name_and_no_more(void **state)
 	assert_true(write_bytes(h.v, n, &(struct write_ask){.data = {"x", 1}},
 			    NULL) < 0);
 	assert_true(write_sync(h.v, n, NULL, NULL, NULL) < 0);
-	assert_true(names_make(h.v, TREE_ROOT, "more", NULL, &a, NULL) < 0);
+	assert_true(names_make(h.v, TREE_ROOT,
+			    &(struct names_new){.name = "more"}, &a, NULL) < 0);
 	node_unpin(h.v->nodes, n);
 	house_crash(&h);
 	house_open(&h);
