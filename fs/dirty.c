@@ -292,6 +292,11 @@ uint64_t dirty_run(const struct dirty *d, uint64_t off, uint64_t *ret_off)
 	return end - *ret_off;
 }
 
+uint64_t dirty_upto(const struct dirty *d)
+{
+	return d->n ? dirty_end(&d->piece[d->n - 1]) : 0;
+}
+
 int dirty_under(struct dirty *to, struct dirty *from)
 {
 	if (to->n == 0) {

@@ -46,6 +46,9 @@ int dirty_copy(const struct dirty *d, uint64_t off, size_t len,
  * *ret_off is where it begins. 0: none. */
 uint64_t dirty_run(const struct dirty *d, uint64_t off, uint64_t *ret_off);
 
+/* Where the last piece ends; 0: there is none. */
+uint64_t dirty_upto(const struct dirty *d);
+
 /* Move all of from under to (to wins where both have bytes); from is empty
  * afterwards, or keeps the rest on -ENOMEM. */
 int dirty_under(struct dirty *to, struct dirty *from);

@@ -6,6 +6,7 @@
 #include "fs/flush.h"
 #include "fs/roster.h"
 #include "fs/staging.h"
+#include "fs/trim.h"
 #include "meta/extent.h"
 
 #define FLUSH_BATCH_BYTES (8u << 20)
@@ -298,9 +299,15 @@ static uint64_t flush_merge(struct node *n, int *ret)
 	return after < before ? before - after : 0;
 }
 
-/* Take the dirty ranges into flight: 1 when there is something to do. */
-static int flush_begin(struct node *n, uint64_t *ret_done)
+/*
+ * Take the dirty ranges into flight: 1 when there is something to do, 2 when
+ * they go where old extents are to be removed first. While there is a flush no
+ * cut can begin.
+ */
+static int flush_take(struct volume *v, struct node *n, uint64_t *ret_done,
+	struct pluri_err *err)
 {
+	int blocked = 0;
 	int r = 0;
 
 	(void)pthread_mutex_lock(&n->lock);
@@ -308,6 +315,12 @@ static int flush_begin(struct node *n, uint64_t *ret_done)
 		(void)pthread_cond_wait(&n->idle, &n->lock);
 	if (n->flight.bytes)
 		*ret_done += flush_merge(n, &r);
+	if (r < 0)
+		(void)pluri_fail(err, -r, "flush: no memory");
+	else
+		blocked = trim_blocks(v, n->ino, dirty_upto(&n->dirty), err);
+	if (blocked != 0)
+		r = blocked < 0 ? blocked : 2;
 	if (r == 0 && (n->dirty.bytes || n->attr_dirty)) {
 		dirty_free(&n->flight);
 		n->flushing = true;
@@ -318,6 +331,19 @@ static int flush_begin(struct node *n, uint64_t *ret_done)
 		r = 1;
 	}
 	(void)pthread_mutex_unlock(&n->lock);
+	return r;
+}
+
+static int flush_begin(struct volume *v, struct node *n, uint64_t *ret_done,
+	struct pluri_err *err)
+{
+	int r = flush_take(v, n, ret_done, err);
+
+	while (r == 2) {
+		r = trim_finish(v, n->ino, err);
+		if (r >= 0)
+			r = flush_take(v, n, ret_done, err);
+	}
 	return r;
 }
 
@@ -356,9 +382,9 @@ int flush_node(struct volume *v, struct node *n, bool whole, uint64_t *ret_done,
 	int r;
 
 	*ret_done = 0;
-	r = flush_begin(n, ret_done);
+	r = flush_begin(v, n, ret_done, err);
 	if (r <= 0)
-		return r < 0 ? pluri_fail(err, -r, "flush: no memory") : 0;
+		return r;
 	f = calloc(1, sizeof(*f));
 	if (f) {
 		f->v = v;

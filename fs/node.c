@@ -5,6 +5,7 @@
 #include "base/work.h"
 #include "fs/node.h"
 #include "fs/node_int.h"
+#include "fs/trim.h"
 #include "meta/extent.h"
 
 #define NODE_BUCKETS 65536u /* a power of two */
@@ -14,6 +15,7 @@ struct nodes {
 	pthread_mutex_t lock; /* guards buckets, lookups, refs */
 	struct node *bucket[NODE_BUCKETS];
 	struct work *reaper; /* one thread */
+	_Atomic bool stop; /* what is left to reap can wait */
 };
 
 int nodes_new(struct volume *v, struct nodes **ret, struct pluri_err *err)
@@ -54,6 +56,7 @@ void nodes_free(struct nodes *n)
 {
 	if (!n)
 		return;
+	atomic_store(&n->stop, true);
 	work_free(n->reaper);
 	for (size_t i = 0; i < NODE_BUCKETS; i++)
 		while (n->bucket[i]) {
@@ -323,7 +326,6 @@ unsigned nodes_dirty(struct nodes *n, uint64_t ms, bool due, size_t *at,
 }
 
 #define REAP_BATCH 64u
-#define REAP_EXTENTS 1024u
 
 /* Is the inode in somebody's hand? */
 static bool nodes_held(struct nodes *n, uint64_t ino)
@@ -345,7 +347,7 @@ static int nodes_reap_step(struct nodes *n, uint64_t ino, struct pluri_err *err)
 
 	if (r < 0)
 		return r;
-	r = extent_punch(tx, ino, 0, UINT64_MAX, REAP_EXTENTS, &more, err);
+	r = extent_punch(tx, ino, 0, UINT64_MAX, EXTENT_STEP, &more, err);
 	if (r >= 0 && !more)
 		r = tree_drop(tx, ino, err);
 	r = meta_end(tx, r, err);
@@ -356,28 +358,36 @@ static int nodes_reap_one(struct nodes *n, uint64_t ino, struct pluri_err *err)
 {
 	int r = 1;
 
-	while (r > 0 && !nodes_held(n, ino))
+	while (r > 0 && !atomic_load(&n->stop) && !nodes_held(n, ino)) {
 		r = nodes_reap_step(n, ino, err);
+		if (r > 0)
+			trim_rest();
+	}
 	return r < 0 ? r : 0;
 }
 
 int nodes_reap(struct nodes *n, struct pluri_err *err)
 {
-	uint64_t ino[REAP_BATCH];
+	uint64_t ino[REAP_BATCH] = {0};
 	unsigned got = REAP_BATCH;
 	int r = 0;
 
 	while (got == REAP_BATCH && r >= 0) {
+		const uint64_t after = ino[REAP_BATCH - 1];
 		struct meta_tx *tx = NULL;
 
 		got = 0;
 		r = meta_begin(n->v->meta, &tx, err);
 		if (r < 0)
 			return r;
-		r = meta_end(
-			tx, tree_orphans(tx, ino, REAP_BATCH, &got, err), err);
-		for (unsigned i = 0; i < got && r >= 0; i++)
-			r = nodes_reap_one(n, ino[i], err);
+		r = meta_end(tx,
+			tree_orphans(tx, after, ino, REAP_BATCH, &got, err),
+			err);
+		for (unsigned i = 0; i < got && r >= 0; i++) {
+			r = nodes_reap_step(n, ino[i], err);
+			if (r > 0) /* a huge one */
+				node_reap_soon(n, ino[i]);
+		}
 	}
 	return r;
 }

@@ -85,7 +85,7 @@ unsigned nodes_dirty(struct nodes *n, uint64_t ms, bool due, size_t *at,
 	struct node **ret, unsigned max);
 
 /* At open: remove extents and rows of inodes that lost their last name
- * before a crash, in bounded steps. */
+ * before a crash; of huge ones in the background. */
 int nodes_reap(struct nodes *n, struct pluri_err *err);
 
 #endif

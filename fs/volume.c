@@ -17,6 +17,7 @@
 #include "fs/secret.h"
 #include "fs/staging.h"
 #include "fs/sync.h"
+#include "fs/trim.h"
 #include "fs/upload.h"
 #include "fs/watch.h"
 #include "fs/write.h"
@@ -239,6 +240,8 @@ static int volume_steps(struct volume *v, struct pluri_err *err)
 	if (r >= 0)
 		r = reader_new(v, &v->reader, err);
 	if (r >= 0)
+		r = trim_new(v, &v->trim, err);
+	if (r >= 0)
 		r = writer_new(v, &v->writer, err);
 	if (r >= 0)
 		r = sync_new(v, &v->sync, err);
@@ -304,6 +307,7 @@ int volume_close(struct volume *v, struct pluri_err *err)
 	VOLUME_END(v, reader, reader_free);
 	r = write_flush_all(v, err);
 	VOLUME_END(v, writer, writer_free);
+	VOLUME_END(v, trim, trim_free);
 	r = volume_keep(r, staging_close(v->staging, &why), &why, err);
 	staging_halt(v->staging);
 	VOLUME_END(v, upload, upload_free);
@@ -324,6 +328,7 @@ void volume_free(struct volume *v)
 	watch_free(v->watch);
 	reader_free(v->reader);
 	writer_free(v->writer);
+	trim_free(v->trim);
 	staging_halt(v->staging);
 	upload_free(v->upload);
 	commit_free(v->commit);

@@ -37,6 +37,7 @@ struct volume {
 	struct cache *cache;	   /* fs/cache.h */
 	struct upload *upload;	   /* fs/upload.h */
 	struct nodes *nodes;	   /* fs/node.h */
+	struct trim *trim;	   /* fs/trim.h */
 	struct writer *writer;	   /* fs/write.h */
 	struct reader *reader;	   /* fs/read.h */
 	struct balance *balance;   /* fs/balance.h */

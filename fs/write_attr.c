@@ -2,17 +2,13 @@
 
 #include "fs/commit.h"
 #include "fs/node_int.h"
+#include "fs/trim.h"
 #include "fs/write.h"
 #include "fs/xattr.h"
 #include "meta/extent.h"
 
-/*
- * Forget dirty bytes of a range; with node->lock held and no flush under way
- * (one that could not give its bytes back has left them in flight). It cannot
- * fail when the range reaches to the end.
- */
-static int write_drop(struct volume *v, struct node *n, uint64_t off,
-	uint64_t len, struct pluri_err *err)
+int write_drop(struct volume *v, struct node *n, uint64_t off, uint64_t len,
+	struct pluri_err *err)
 {
 	const uint64_t before = n->dirty.bytes + n->flight.bytes;
 	int r = dirty_punch(&n->flight, off, len);
@@ -23,15 +19,16 @@ static int write_drop(struct volume *v, struct node *n, uint64_t off,
 	return r < 0 ? pluri_fail(err, -r, "no memory to cut dirty bytes") : 0;
 }
 
-static int write_punch_rows(struct meta_tx *tx, uint64_t ino, uint64_t off,
-	uint64_t len, struct pluri_err *err)
+/* One bracket, so that a crash never shows a file cut half-way; what there is
+ * too much of for one is dead at once, and goes later. */
+static int write_cut_rows(struct volume *v, struct meta_tx *tx, uint64_t ino,
+	uint64_t size, struct pluri_err *err)
 {
-	bool more = true;
-	int r = 0;
+	bool more = false;
+	const int r = extent_cut(tx, ino, size, EXTENT_STEP, &more, err);
 
-	/* One bracket, so that a crash never shows a file cut half-way. */
-	while (more && r >= 0)
-		r = extent_punch(tx, ino, off, len, UINT32_MAX, &more, err);
+	if (more)
+		trim_mark(v);
 	return r;
 }
 
@@ -47,7 +44,7 @@ static int write_set_rows(struct volume *v, struct node *n, unsigned mask,
 		return r;
 	r = tree_get(tx, n->ino, &old, err);
 	if (r >= 0 && (mask & TREE_SET_SIZE)) {
-		r = write_punch_rows(tx, n->ino, size, UINT64_MAX - size, err);
+		r = write_cut_rows(v, tx, n->ino, size, err);
 		/* Growing is recorded with the bytes that are still dirty. */
 		a->size = size < old.size ? size : old.size;
 	}
@@ -120,29 +117,49 @@ int write_setattr(struct volume *v, struct node *n, unsigned mask, int64_t now,
 	return r;
 }
 
+/* The first part of the range, with node->lock held: rows and dirty bytes in
+ * one hold of it, so that no older byte is ever shown in between. */
+static int write_punch_step(struct volume *v, struct node *n,
+	struct extent_span at, uint64_t *ret_upto, struct pluri_err *err)
+{
+	struct meta_tx *tx = NULL;
+	uint64_t upto = at.off;
+	int r = node_know(v, n, err);
+
+	if (r >= 0)
+		r = meta_begin(v->meta, &tx, err);
+	if (r >= 0)
+		r = meta_end(tx,
+			extent_punch_step(
+				tx, n->ino, at, EXTENT_STEP, &upto, err),
+			err);
+	if (r >= 0)
+		r = write_drop(v, n, at.off, upto - at.off, err);
+	if (r < 0)
+		return r;
+	write_touch(v, n);
+	*ret_upto = upto;
+	return 0;
+}
+
 int write_punch(struct volume *v, struct node *n, uint64_t off, uint64_t len,
 	struct pluri_err *err)
 {
-	struct meta_tx *tx = NULL;
+	const uint64_t end = off > NODE_SIZE_MAX || len > NODE_SIZE_MAX - off
+				     ? NODE_SIZE_MAX
+				     : off + len;
 	int r = commit_broken(v->commit, err);
 
-	if (r < 0)
-		return r;
-	(void)pthread_mutex_lock(&n->lock);
-	while (n->flushing)
-		(void)pthread_cond_wait(&n->idle, &n->lock);
-	r = node_know(v, n, err);
-	if (r >= 0)
-		r = meta_begin(v->meta, &tx, err);
-	if (r >= 0) {
-		r = write_punch_rows(tx, n->ino, off, len, err);
-		r = meta_end(tx, r, err);
+	while (r >= 0 && off < end) {
+		(void)pthread_mutex_lock(&n->lock);
+		while (n->flushing)
+			(void)pthread_cond_wait(&n->idle, &n->lock);
+		r = write_punch_step(
+			v, n, (struct extent_span){off, end - off}, &off, err);
+		(void)pthread_mutex_unlock(&n->lock);
+		if (r >= 0 && off < end)
+			trim_rest();
 	}
-	if (r >= 0)
-		r = write_drop(v, n, off, len, err);
-	if (r >= 0)
-		write_touch(v, n);
-	(void)pthread_mutex_unlock(&n->lock);
 	return r;
 }
 

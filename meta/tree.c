@@ -344,13 +344,15 @@ int tree_list(struct meta_tx *tx, uint64_t dir, uint64_t after, bool with_attr,
 	return r;
 }
 
-int tree_orphans(struct meta_tx *tx, uint64_t *ret, unsigned max,
-	unsigned *ret_n, struct pluri_err *err)
+int tree_orphans(struct meta_tx *tx, uint64_t after, uint64_t *ret,
+	unsigned max, unsigned *ret_n, struct pluri_err *err)
 {
 	struct db_stmt *s = NULL;
 	unsigned n = 0;
-	int r = meta_query(tx, "SELECT ino FROM orphan ORDER BY ino LIMIT ?1",
-		META_INTS(max), &s, err);
+	int r = meta_query(tx,
+		"SELECT ino FROM orphan WHERE ino > ?1"
+		" ORDER BY ino LIMIT ?2",
+		META_INTS((int64_t)after, max), &s, err);
 
 	while (r == 0 && n < max && (r = meta_step(tx, s, err)) > 0) {
 		ret[n++] = meta_u64(tx, s, 0);

@@ -134,9 +134,10 @@ int tree_delxattr(struct meta_tx *tx, uint64_t ino, const char *name,
 int tree_xattr_used(struct meta_tx *tx, const char *name,
 	struct pluri_err *err);
 
-/* Inodes without a name, after a crash too. Up to max of them. */
-int tree_orphans(struct meta_tx *tx, uint64_t *ret, unsigned max,
-	unsigned *ret_n, struct pluri_err *err);
+/* Inodes without a name, after a crash too: up to max with numbers beyond
+ * `after`, ascending. */
+int tree_orphans(struct meta_tx *tx, uint64_t after, uint64_t *ret,
+	unsigned max, unsigned *ret_n, struct pluri_err *err);
 /* Remove an orphan's row and attributes; its extents must be gone: -EBUSY. */
 int tree_drop(struct meta_tx *tx, uint64_t ino, struct pluri_err *err);
 

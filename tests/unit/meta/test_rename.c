@@ -210,7 +210,7 @@ static void rename__onto_linked_file__one_link_less(void **state)
 	assert_int_equal(
 		tree_rename(b->tx, &mv, BED_NOW, &moved, &lost, &b->err), 0);
 	assert_int_equal(lost.nlink, 1);
-	assert_int_equal(tree_orphans(b->tx, &orphan, 1, &n, &b->err), 0);
+	assert_int_equal(tree_orphans(b->tx, 0, &orphan, 1, &n, &b->err), 0);
 	assert_int_equal(n, 0);
 	bed_end(b);
 }

@@ -212,14 +212,14 @@ static void link__and_unlink__count(void **state)
 	assert_int_equal(a.nlink, 1);
 	assert_int_equal(look(b, TREE_ROOT, "f", &ino), -ENOENT);
 	assert_int_equal(look(b, TREE_ROOT, "g", &ino), 0);
-	assert_int_equal(tree_orphans(b->tx, orphan, 2, &n, &b->err), 0);
+	assert_int_equal(tree_orphans(b->tx, 0, orphan, 2, &n, &b->err), 0);
 	assert_int_equal(n, 0);
 	assert_int_equal(drop_name(b, "g", false, &a), 0);
 	assert_int_equal(a.nlink, 0);
 	assert_int_equal(tree_link(b->tx, f, TREE_ROOT, bed_name("h"), BED_NOW,
 				 &a, &b->err),
 		-ENOENT);
-	assert_int_equal(tree_orphans(b->tx, orphan, 2, &n, &b->err), 0);
+	assert_int_equal(tree_orphans(b->tx, 0, orphan, 2, &n, &b->err), 0);
 	assert_int_equal(n, 1);
 	assert_int_equal(orphan[0], f);
 	bed_end(b);
