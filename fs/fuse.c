@@ -161,6 +161,7 @@ int fuse_start(struct volume *v, const char *dir, const char *options,
 		return pluri_fail(err, ENOMEM, "mount: no memory");
 	f->v = v;
 	fuse_files(&ops);
+	fuse_ranges(&ops);
 	fuse_dirs(&ops);
 	fuse_entries(&ops);
 	fuse_xattrs(&ops);

@@ -104,7 +104,7 @@ static void fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 }
 
 /* The kernel cannot know that the mode has changed under a write. */
-static int fuse_strip(fuse_req_t req, fuse_ino_t ino, struct pluri_err *err)
+int fuse_strip(fuse_req_t req, fuse_ino_t ino, struct pluri_err *err)
 {
 	const int r = xattr_strip(fuse_volume(req), ino, err);
 

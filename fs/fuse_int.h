@@ -40,7 +40,11 @@ void fuse_entry_fill(const struct tree_attr *a, struct fuse_entry_param *e);
 void fuse_answer_entry(fuse_req_t req, const struct tree_attr *a);
 void fuse_answer_attr(fuse_req_t req, const struct tree_attr *a);
 
+/* A write clears set-id bits and capabilities. 1: there were some. */
+int fuse_strip(fuse_req_t req, fuse_ino_t ino, struct pluri_err *err);
+
 void fuse_files(struct fuse_lowlevel_ops *ops); /* fs/fuse_file.c */
+void fuse_ranges(struct fuse_lowlevel_ops *ops); /* fs/fuse_range.c */
 void fuse_dirs(struct fuse_lowlevel_ops *ops);	/* fs/fuse_dir.c */
 void fuse_entries(struct fuse_lowlevel_ops *ops); /* fs/fuse_entry.c */
 void fuse_xattrs(struct fuse_lowlevel_ops *ops);  /* fs/fuse_xattr.c */
