@@ -3,17 +3,22 @@
 
 #include "base/log.h"
 #include "base/work.h"
+#include "fs/lookups.h"
 #include "fs/node.h"
 #include "fs/node_int.h"
 #include "fs/trim.h"
 #include "meta/extent.h"
 
 #define NODE_BUCKETS 65536u /* a power of two */
+#define NODE_IDLE_MAX 8192u /* clean nodes that are kept for the next use */
 
 struct nodes {
 	struct volume *v;
-	pthread_mutex_t lock; /* guards buckets, lookups, refs */
+	pthread_mutex_t lock; /* guards all of the table */
 	struct node *bucket[NODE_BUCKETS];
+	struct lookups lookups;
+	struct node *newest, *oldest; /* idle */
+	unsigned idle;
 	struct work *reaper; /* one thread */
 	_Atomic bool stop; /* what is left to reap can wait */
 };
@@ -65,6 +70,7 @@ void nodes_free(struct nodes *n)
 			n->bucket[i] = node->next;
 			node_destroy(node);
 		}
+	lookups_free(&n->lookups);
 	(void)pthread_mutex_destroy(&n->lock);
 	free(n);
 }
@@ -87,11 +93,54 @@ static struct node *node_make(struct nodes *n, uint64_t ino)
 	if (!node)
 		return NULL;
 	node->ino = ino;
+	node->gone = lookups_gone(&n->lookups, ino);
 	(void)pthread_mutex_init(&node->lock, NULL);
 	(void)pthread_cond_init(&node->idle, NULL);
 	node->next = *slot;
 	*slot = node;
 	return node;
+}
+
+/* --- the idle: clean, pinned by nobody ------------------------------------ */
+
+static void node_idle_leave(struct nodes *n, struct node *node)
+{
+	if (!node->idle_listed)
+		return;
+	*(node->newer ? &node->newer->older : &n->newest) = node->older;
+	*(node->older ? &node->older->newer : &n->oldest) = node->newer;
+	node->newer = NULL;
+	node->older = NULL;
+	node->idle_listed = false;
+	n->idle--;
+}
+
+static void node_remove(struct nodes *n, struct node *node)
+{
+	struct node **p = node_slot(n, node->ino);
+
+	while (*p != node)
+		p = &(*p)->next;
+	*p = node->next;
+	node_idle_leave(n, node);
+	node_destroy(node);
+}
+
+static void node_idle_join(struct nodes *n, struct node *node)
+{
+	node->older = n->newest;
+	*(n->newest ? &n->newest->newer : &n->oldest) = node;
+	n->newest = node;
+	node->idle_listed = true;
+	if (++n->idle > NODE_IDLE_MAX)
+		node_remove(n, n->oldest);
+}
+
+/* With the table's lock held. */
+static void node_hold(struct nodes *n, struct node *node)
+{
+	node_idle_leave(n, node);
+	node->refs++;
 }
 
 int node_pin(struct nodes *n, uint64_t ino, struct node **ret)
@@ -103,7 +152,7 @@ int node_pin(struct nodes *n, uint64_t ino, struct node **ret)
 	if (!node)
 		node = node_make(n, ino);
 	if (node)
-		node->refs++;
+		node_hold(n, node);
 	(void)pthread_mutex_unlock(&n->lock);
 	if (!node)
 		return -ENOMEM;
@@ -118,7 +167,7 @@ struct node *node_peek(struct nodes *n, uint64_t ino)
 	(void)pthread_mutex_lock(&n->lock);
 	node = node_find(n, ino);
 	if (node)
-		node->refs++;
+		node_hold(n, node);
 	(void)pthread_mutex_unlock(&n->lock);
 	return node;
 }
@@ -155,28 +204,27 @@ static void node_reap_soon(struct nodes *n, uint64_t ino)
 
 /*
  * With the table's lock held: let a node go that nobody has in hand. Dirty
- * bytes keep it, unless it has no name any more.
+ * bytes keep it, unless neither a name nor the kernel leads to them any more;
+ * then its inode is to be reaped (true).
  */
 static bool node_settle(struct nodes *n, struct node *node)
 {
-	struct node **p = node_slot(n, node->ino);
 	uint64_t bytes;
-	bool gone;
+	bool lost;
 
-	if (node->refs > 0 || node->lookups > 0)
+	if (node->refs > 0)
 		return false;
 	/* Whoever changes its fields has a pin: nobody does. */
 	bytes = node->dirty.bytes + node->flight.bytes;
-	gone = node->gone;
-	if ((bytes > 0 || node->attr_dirty) && !gone)
-		return false;
-	while (*p != node)
-		p = &(*p)->next;
-	*p = node->next;
-	if (bytes > 0)
-		writer_forgive(n->v, bytes);
-	node_destroy(node);
-	return gone;
+	lost = node->gone && !lookups_has(&n->lookups, node->ino);
+	if (lost) {
+		if (bytes > 0)
+			writer_forgive(n->v, bytes);
+		node_remove(n, node);
+	} else if (bytes == 0 && !node->attr_dirty && !node->idle_listed) {
+		node_idle_join(n, node);
+	}
+	return lost;
 }
 
 void node_unpin(struct nodes *n, struct node *node)
@@ -197,28 +245,24 @@ void node_unpin(struct nodes *n, struct node *node)
 
 int node_looked_up(struct nodes *n, uint64_t ino)
 {
-	struct node *node;
+	int r;
 
 	(void)pthread_mutex_lock(&n->lock);
-	node = node_find(n, ino);
-	if (!node)
-		node = node_make(n, ino);
-	if (node)
-		node->lookups++;
+	r = lookups_add(&n->lookups, ino);
 	(void)pthread_mutex_unlock(&n->lock);
-	return node ? 0 : -ENOMEM;
+	return r;
 }
 
 void node_forget(struct nodes *n, uint64_t ino, uint64_t count)
 {
 	struct node *node;
+	bool gone = false;
 	bool reap = false;
 
 	(void)pthread_mutex_lock(&n->lock);
-	node = node_find(n, ino);
-	if (node) {
-		node->lookups -= count < node->lookups ? count : node->lookups;
-		reap = node_settle(n, node);
+	if (lookups_sub(&n->lookups, ino, count, &gone)) {
+		node = node_find(n, ino);
+		reap = node ? node_settle(n, node) : gone;
 	}
 	(void)pthread_mutex_unlock(&n->lock);
 	if (reap)
@@ -231,9 +275,10 @@ static void node_set_gone(struct nodes *n, uint64_t ino, bool gone)
 
 	if (node_pin(n, ino, &node) < 0)
 		return; /* the next open finds the orphan */
-	(void)pthread_mutex_lock(&node->lock);
+	(void)pthread_mutex_lock(&n->lock);
 	node->gone = gone;
-	(void)pthread_mutex_unlock(&node->lock);
+	lookups_set_gone(&n->lookups, ino, gone);
+	(void)pthread_mutex_unlock(&n->lock);
 	node_unpin(n, node);
 }
 
@@ -291,8 +336,8 @@ void node_overlay(struct volume *v, struct tree_attr *a)
 }
 
 /* Of one bucket. */
-static unsigned nodes_dirty_in(struct node *node, uint64_t ms, bool due,
-	struct node **ret, unsigned max)
+static unsigned nodes_dirty_in(struct nodes *n, struct node *node, uint64_t ms,
+	bool due, struct node **ret, unsigned max)
 {
 	unsigned found = 0;
 
@@ -302,7 +347,7 @@ static unsigned nodes_dirty_in(struct node *node, uint64_t ms, bool due,
 
 		if (at == 0 || at > ms)
 			continue;
-		node->refs++;
+		node_hold(n, node);
 		ret[found++] = node;
 	}
 	return found;
@@ -318,7 +363,7 @@ unsigned nodes_dirty(struct nodes *n, uint64_t ms, bool due, size_t *at,
 	(void)pthread_mutex_lock(&n->lock);
 	for (i = first; i < NODE_BUCKETS && found < max; i++)
 		found += nodes_dirty_in(
-			n->bucket[i], ms, due, ret + found, max - found);
+			n, n->bucket[i], ms, due, ret + found, max - found);
 	(void)pthread_mutex_unlock(&n->lock);
 	/* The last bucket may have more, unless it was the only one. */
 	*at = found < max ? 0 : i > first + 1 ? i - 1 : i;
@@ -333,7 +378,7 @@ static bool nodes_held(struct nodes *n, uint64_t ino)
 	bool held;
 
 	(void)pthread_mutex_lock(&n->lock);
-	held = node_find(n, ino) != NULL;
+	held = node_find(n, ino) || lookups_has(&n->lookups, ino);
 	(void)pthread_mutex_unlock(&n->lock);
 	return held;
 }

@@ -1,6 +1,6 @@
 /*
- * fs/node.h - inodes that somebody has in hand: looked up by the kernel, open,
- * or with bytes not yet flushed.
+ * fs/node.h - inodes that somebody has in hand, or with bytes not yet flushed,
+ * or lately used. Which ones the kernel knows is counted apart (fs/lookups.h).
  *
  * A node knows what the database does not know yet (dirty ranges, size, times)
  * and orders what must not overlap on one file. Its lock may be held across a
@@ -35,16 +35,17 @@ struct node {
 	struct dirty flight; /* being flushed: older than dirty */
 	bool flushing;	     /* one flush at a time */
 	bool queued;	     /* waits for a background flush */
-	bool gone;	     /* no name is left: reap when nobody has it */
 	_Atomic uint64_t dirty_since_ms; /* oldest byte or time that is not
 					    recorded, in flight too; 0: clean */
 	_Atomic uint64_t due_ms; /* background flush, monotonic; 0: clean */
 	uint64_t fresh_ms; /* oldest since the flush in flight began */
 
 	/* The table's, under its lock: */
-	uint64_t lookups;    /* the kernel's count */
 	uint32_t refs;	     /* pins */
 	struct node *next;   /* in its bucket */
+	struct node *newer, *older; /* among the idle; NULL at the ends */
+	bool idle_listed;
+	bool gone;	     /* no name is left: reap when nobody has it */
 };
 
 struct nodes;

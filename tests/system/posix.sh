@@ -108,7 +108,10 @@ os.removexattr("x", "user.a"); fails(errno.ENODATA, os.getxattr, "x", "user.a")
 import struct
 acl = struct.pack("<I", 2) + b"".join(
     struct.pack("<HHI", tag, 6, 0xffffffff) for tag in (1, 4, 32))
-fails(errno.EOPNOTSUPP, os.setxattr, "x", "system.posix_acl_access", acl)'
+os.setxattr("x", "system.posix_acl_access", acl)
+assert os.stat("x").st_mode & 0o777 == 0o666
+fails(errno.ENODATA, os.getxattr, "x", "system.posix_acl_access")
+fails(errno.EOPNOTSUPP, os.setxattr, "x", "system.other", b"1")'
 py "holes" '
 f = os.open("hole", os.O_RDWR | os.O_CREAT)
 os.pwrite(f, b"a" * 100000, 0); os.pwrite(f, b"z", 9000000)
