@@ -43,6 +43,7 @@ struct volume {
 	struct balance *balance;   /* fs/balance.h */
 	struct watch *watch;	   /* fs/watch.h */
 	struct sync *sync;	   /* fs/sync.h */
+	struct fsck_run *fsck;	   /* fs/fsck.h */
 	char mounted[CONFIG_PATH_MAX]; /* mount point, "" when not mounted */
 	uint64_t opened_ms;
 	bool noatime;	/* the mount's wishes */
