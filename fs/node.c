@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
 #include "base/work.h"
@@ -317,12 +318,8 @@ int node_know(struct volume *v, struct node *node, struct pluri_err *err)
 	return 0;
 }
 
-void node_overlay(struct volume *v, struct tree_attr *a)
+static void node_lay_over(struct node *node, struct tree_attr *a)
 {
-	struct node *node = node_peek(v->nodes, a->ino);
-
-	if (!node)
-		return;
 	(void)pthread_mutex_lock(&node->lock);
 	if (node->known && node->attr_dirty) {
 		a->size = node->size;
@@ -332,7 +329,19 @@ void node_overlay(struct volume *v, struct tree_attr *a)
 		a->bytes += node->dirty.bytes + node->flight.bytes;
 	}
 	(void)pthread_mutex_unlock(&node->lock);
+}
+
+void node_overlay(struct volume *v, struct tree_attr *a)
+{
+	struct node *node = node_peek(v->nodes, a->ino);
+
+	if (node)
+		node_lay_over(node, a);
 	node_unpin(v->nodes, node);
+	/* Dirty bytes over recorded ones were counted twice, and what is dead
+	 * after a cut counts until it is gone. */
+	if (S_ISREG(a->mode) && a->bytes > a->size)
+		a->bytes = a->size;
 }
 
 /* Of one bucket. */

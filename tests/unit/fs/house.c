@@ -19,8 +19,10 @@
 #include "fs/names.h"
 #include "fs/read.h"
 #include "fs/staging.h"
+#include "fs/trim.h"
 #include "fs/upload.h"
 #include "fs/write.h"
+#include "meta/extent.h"
 #include "tests/unit/fs/house.h"
 
 static void house_told(const struct house *h, int r, const struct pluri_err *e)
@@ -179,6 +181,62 @@ void house_truncate(struct house *h, struct node *n, uint64_t size)
 			clock_real_ns(h->v->clock), &a, &err),
 		&err);
 	assert_int_equal(a.size, size);
+}
+
+#define HOUSE_SHARD 512u
+
+static void house_split(struct house *h, uint64_t ino, const struct extent *e)
+{
+	struct extent s[EXTENT_STEP];
+	struct meta_tx *tx = NULL;
+	unsigned n = 0;
+
+	for (uint32_t at = 0; at < e->len; at += HOUSE_SHARD) {
+		s[n] = (struct extent){
+			e->off + at, e->len - at, e->skip + at, e->chunk};
+		if (s[n].len > HOUSE_SHARD)
+			s[n].len = HOUSE_SHARD;
+		if (++n < EXTENT_STEP && at + HOUSE_SHARD < e->len)
+			continue;
+		assert_int_equal(meta_begin(h->v->meta, &tx, NULL), 0);
+		assert_int_equal(
+			meta_end(tx, extent_write(tx, ino, s, n, NULL), NULL),
+			0);
+		n = 0;
+	}
+}
+
+/* With the node's lock, under which no cut can come in between. */
+static void house_split_all(struct house *h, struct node *node)
+{
+	struct extent e[64];
+	struct extent_span at = {0, UINT64_MAX};
+	struct meta_tx *tx = NULL;
+	unsigned n = 64;
+	int r;
+
+	assert_int_equal(trim_finish(h->v, node->ino, NULL), 0);
+	while (n == 64) {
+		assert_int_equal(meta_begin(h->v->meta, &tx, NULL), 0);
+		r = extent_list(tx, node->ino, at, e, 64, &n, NULL);
+		assert_int_equal(meta_end(tx, r, NULL), 0);
+		for (unsigned i = 0; i < n; i++)
+			house_split(h, node->ino, &e[i]);
+		if (n > 0)
+			at.off = e[n - 1].off + e[n - 1].len;
+	}
+}
+
+void house_shatter(struct house *h, struct node *n)
+{
+	struct pluri_err err = {0};
+
+	house_told(h, write_flush(h->v, n, &err), &err);
+	(void)pthread_mutex_lock(&n->lock);
+	while (n->flushing)
+		(void)pthread_cond_wait(&n->idle, &n->lock);
+	house_split_all(h, n);
+	(void)pthread_mutex_unlock(&n->lock);
 }
 
 bool house_paid(struct house *h, uint64_t ms)

@@ -39,6 +39,9 @@ void house_read(struct house *h, struct node *n, uint64_t off, void *to,
 	size_t len);
 void house_truncate(struct house *h, struct node *n, uint64_t size);
 
+/* Flushed, and its extents split into those of 512 bytes at most. */
+void house_shatter(struct house *h, struct node *n);
+
 /* Everything is in the clouds, and nowhere else. */
 void house_clouds(struct house *h);
 /* Every shard of every pack is stored; false: not by then. */
