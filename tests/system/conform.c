@@ -1,8 +1,10 @@
 /*
- * conform DIR [OTHER] - what POSIX and Linux promise of a filesystem, asked
- * of the one at DIR, as root and as ordinary users. OTHER is a directory on
- * another filesystem. One line a group: "RIGHT" or "WRONG", with the number of
- * assertions.
+ * conform DIR [OTHER [WORD]] - what POSIX and Linux promise of a filesystem,
+ * asked of the one at DIR, as root and as ordinary users. OTHER is a directory
+ * on another filesystem. One line a group: "RIGHT" or "WRONG", with the number
+ * of assertions. WORD chooses groups.
+ *
+ * conform -r DIR: the same DIR, which is read-only by now.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +33,7 @@ static struct {
 	unsigned long checked, wrong; /* in this group */
 	unsigned long all, all_wrong;
 	enum conform_who who;
-	bool fuse;
+	bool fuse, readonly;
 	jmp_buf next; /* group, when this one cannot go on */
 } conform;
 
@@ -284,19 +286,26 @@ int conform_fork(int (*f)(const char *), const char *arg)
 
 /* --- running ------------------------------------------------------------- */
 
-static void conform_run(const char *dir, const struct conform_group *g)
+static void conform_enter(const char *dir, const char *text)
 {
 	char name[80];
 
-	(void)snprintf(name, sizeof(name), "%s", g->text);
+	(void)snprintf(name, sizeof(name), "%s", text);
 	for (char *p = name; *p; p++)
 		if (*p == ' ' || *p == '/')
 			*p = '-';
+	if (chdir(dir) < 0)
+		conform_die("entering", dir);
+	if (!conform.readonly && (mkdir(name, 0777) < 0 || chdir(name) < 0))
+		conform_die("a directory for", name);
+}
+
+static void conform_run(const char *dir, const struct conform_group *g)
+{
 	conform.checked = conform.wrong = 0;
 	conform_about("%s", g->text);
 	if (setjmp(conform.next) == 0) {
-		if (chdir(dir) < 0 || mkdir(name, 0777) < 0 || chdir(name) < 0)
-			conform_die("a directory for", name);
+		conform_enter(dir, g->text);
 		g->run();
 	}
 	conform_as(CONFORM_ROOT);
@@ -309,27 +318,41 @@ static void conform_run(const char *dir, const struct conform_group *g)
 	conform.all_wrong += conform.wrong;
 }
 
+static void conform_table(
+	const char *dir, const struct conform_group *g, const char *word)
+{
+	for (; g->text; g++)
+		if (!word || strstr(g->text, word))
+			conform_run(dir, g);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct conform_group *const tables[] = {conform_paths,
 		conform_search, conform_modes, conform_owners, conform_sticky,
-		conform_kill};
+		conform_kill, conform_names, conform_rename, conform_times,
+		conform_utimes, conform_open, conform_sizes,
+		conform_readonly_make};
 	struct statfs fs;
 	char dir[4096];
 
-	if (argc < 2 || !realpath(argv[1], dir) || statfs(dir, &fs) < 0 ||
-		geteuid() != 0)
-		return fprintf(stderr, "conform DIR [OTHER], as root\n"), 2;
+	conform.readonly = argc == 3 && strcmp(argv[1], "-r") == 0;
+	if (argc < 2 || !realpath(argv[1 + conform.readonly], dir) ||
+		statfs(dir, &fs) < 0 || geteuid() != 0)
+		return fprintf(stderr, "conform [-r] DIR [OTHER], as root\n"),
+		       2;
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	(void)umask(0);
 	conform.fuse = fs.f_type == FUSE_SUPER_MAGIC;
 	conform.other = argc > 2 ? argv[2] : NULL;
 	conform.bad =
 		mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	for (size_t t = 0; t < sizeof(tables) / sizeof(*tables); t++)
-		for (const struct conform_group *g = tables[t]; g->text; g++)
-			if (argc < 4 || strstr(g->text, argv[3]))
-				conform_run(dir, g);
+	if (conform.readonly)
+		conform_table(dir, conform_readonly, NULL);
+	else
+		for (size_t t = 0; t < sizeof(tables) / sizeof(*tables); t++)
+			conform_table(
+				dir, tables[t], argc > 3 ? argv[3] : NULL);
 	printf("# %lu assertions, %lu wrong\n", conform.all, conform.all_wrong);
 	return conform.all_wrong > 0;
 }

@@ -44,7 +44,12 @@ struct conform_group {
 
 /* Tables of groups, each ended by {NULL, NULL}. */
 extern const struct conform_group conform_paths[], conform_search[],
-	conform_modes[], conform_owners[], conform_sticky[], conform_kill[];
+	conform_modes[], conform_owners[], conform_sticky[], conform_kill[],
+	conform_names[], conform_rename[], conform_times[], conform_utimes[],
+	conform_open[], conform_sizes[], conform_readonly_make[];
+
+/* Asked where nothing can be made: by -r. */
+extern const struct conform_group conform_readonly[];
 
 /* A directory of another filesystem, or NULL. */
 const char *conform_other(void);

@@ -19,19 +19,20 @@ leave() {
 }
 trap leave EXIT
 
-# conform LABEL DIR: its lines as TAP
+# conform LABEL ARG...: its lines as TAP
 conform() {
-	local word text
-	"$helpers/conform" "$2" "$shm" >"$dir/conform.out" 2>&1
-	local status=$?
+	local word text status label=$1
+	shift
+	"$helpers/conform" "$@" >"$dir/conform.out" 2>&1
+	status=$?
 	while read -r word text; do
 		case $word in
-		RIGHT) pass "$1: $text" ;;
-		WRONG) fail "$1: $text" ;;
+		RIGHT) pass "$label: $text" ;;
+		WRONG) fail "$label: $text" ;;
 		*) echo "$word $text" ;;
 		esac
 	done <"$dir/conform.out"
-	check "$1: ended" test $status -le 1
+	check "$label: ended" test $status -le 1
 }
 
 if [ "${1-}" = passthrough ]; then
@@ -41,17 +42,23 @@ if [ "${1-}" = passthrough ]; then
 	cc -O2 -w "$from" -o "$dir/pt" $(pkg-config --cflags --libs fuse3) ||
 		bail "passthrough_ll does not compile"
 	mkdir "$dir/source"
-	"$dir/pt" -o source="$dir/source,allow_other,default_permissions,xattr" \
+	"$dir/pt" -o "source=$dir/source,allow_other,default_permissions,xattr${OPT-}" \
 		"$mnt" || bail "passthrough_ll does not mount"
 	mkdir "$mnt/c"
-	conform passthrough_ll "$mnt/c"
+	conform passthrough_ll "$mnt/c" "$shm"
 	fusermount3 -u "$mnt"
 	done_testing
 	exit
 fi
 
 mkdir "$dir/local"
-conform "local disk" "$dir/local"
+conform "local disk" "$dir/local" "$shm"
+if mount --bind "$dir/local" "$mnt" && mount -o remount,bind,ro "$mnt"; then
+	conform "local disk" -r "$mnt"
+	umount "$mnt"
+else
+	note "no bind mounts: the local disk is not asked when read-only"
+fi
 
 volume_ini 'cache = 1G'
 for s in a b; do
@@ -62,9 +69,11 @@ policy_ini 'layout = mirror:2' 'pack = 4M' 'pack_age = 2s'
 create || bail "create"
 check "mounted" mount_it -o allow_other
 mkdir "$mnt/c"
-conform mount "$mnt/c"
+conform mount "$mnt/c" "$shm"
 sum_tree "$mnt/c" "$dir/c.sum"
 check "remounted" eval 'umount_it && mount_it -o allow_other'
 check "what it left is still so" same_tree "$dir/c.sum" "$mnt/c"
+check "mounted read-only" eval 'umount_it && mount_it -o allow_other,ro'
+conform mount -r "$mnt/c"
 check "unmounted" umount_it
 done_testing
