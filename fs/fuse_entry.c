@@ -55,6 +55,11 @@ static void fuse_getattr(
 
 static int64_t fuse_ns(const struct timespec *t)
 {
+	const int64_t most = INT64_MAX / 1000000000 - 1;
+
+	/* beyond the years 1678 and 2262: the nearest that can be told */
+	if (t->tv_sec > most || t->tv_sec < -most)
+		return (t->tv_sec < 0 ? -most : most) * 1000000000;
 	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
 }
 
@@ -98,6 +103,21 @@ static unsigned fuse_set_mask(
 	return mask;
 }
 
+/* Owner and group to what they are: set-id bits go, but not by anybody. A
+ * write of others looks the same; it takes the bits away when it comes. */
+static int fuse_chown_nothing(
+	fuse_req_t req, fuse_ino_t ino, struct pluri_err *err)
+{
+	struct volume *v = fuse_volume(req);
+	const uid_t uid = fuse_req_ctx(req)->uid;
+	struct tree_attr a = {0};
+	const int r = names_stat(v, ino, &a, err);
+
+	if (r < 0 || S_ISDIR(a.mode) || !(a.mode & (S_ISUID | S_ISGID)))
+		return r;
+	return uid == 0 || uid == a.uid ? xattr_strip(v, ino, err) : 0;
+}
+
 static void fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 	int to_set, struct fuse_file_info *fi)
 {
@@ -112,6 +132,8 @@ static void fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 	(void)fi;
 	if (r >= 0 && fuse_wire_kills())
 		r = xattr_strip(v, ino, &err);
+	else if (r >= 0 && (to_set & ~FUSE_SET_ATTR_CTIME) == 0)
+		r = fuse_chown_nothing(req, ino, &err);
 	if (r >= 0)
 		r = write_setattr(v, n, mask, now, &a, &err);
 	node_unpin(v->nodes, n);

@@ -153,11 +153,12 @@ static void fuse_fsync(
 	fuse_answer_err(req, r, &err);
 }
 
-/* Grow the file to `end` if it is shorter. */
+/* Grow the file to `end` if it is shorter; it counts as written anyhow. */
 static int fuse_grow(
 	struct volume *v, struct node *n, uint64_t end, struct pluri_err *err)
 {
-	struct tree_attr a = {.size = end};
+	const int64_t now = clock_real_ns(v->clock);
+	struct tree_attr a = {.size = end, .mtime_ns = now};
 	uint64_t size = 0;
 	int r;
 
@@ -165,10 +166,11 @@ static int fuse_grow(
 	r = node_know(v, n, err);
 	size = n->size;
 	(void)pthread_mutex_unlock(&n->lock);
-	if (r < 0 || size >= end)
+	if (r < 0)
 		return r;
-	return write_setattr(
-		v, n, TREE_SET_SIZE, clock_real_ns(v->clock), &a, err);
+	return write_setattr(v, n,
+		size < end ? TREE_SET_SIZE | TREE_SET_MTIME : TREE_SET_MTIME,
+		now, &a, err);
 }
 
 static void fuse_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
@@ -191,8 +193,12 @@ static void fuse_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 		r = fuse_strip(req, ino, &err);
 	if (r >= 0 && (mode & punch))
 		r = write_punch(v, n, (uint64_t)off, (uint64_t)len, &err);
-	if (r >= 0 && !(mode & FALLOC_FL_KEEP_SIZE))
-		r = fuse_grow(v, n, (uint64_t)off + (uint64_t)len, &err);
+	if (r >= 0)
+		r = fuse_grow(v, n,
+			mode & FALLOC_FL_KEEP_SIZE
+				? 0
+				: (uint64_t)off + (uint64_t)len,
+			&err);
 	node_unpin(v->nodes, n);
 	fuse_answer_err(req, r, &err);
 }

@@ -84,12 +84,20 @@ static bool xattr_is_list(const char *name)
 	return (xattr_kind(name) & XATTR_ACL) != 0;
 }
 
+/* As local filesystems: unknown kinds of names are not taken. */
 static int xattr_known(const char *name, struct pluri_err *err)
 {
-	if (name && strncmp(name, "system.", 7) == 0 && !xattr_is_list(name))
-		return pluri_fail(
-			err, EOPNOTSUPP, "attribute %.64s is not kept", name);
-	return 0;
+	static const char *const kind[] = {"user.", "trusted.", "security."};
+
+	if (!name || xattr_is_list(name))
+		return 0;
+	for (size_t i = 0; i < sizeof(kind) / sizeof(*kind); i++) {
+		const size_t len = strlen(kind[i]);
+
+		if (strncmp(name, kind[i], len) == 0)
+			return name[len] ? 0 : -EINVAL;
+	}
+	return pluri_fail(err, EOPNOTSUPP, "attribute %.64s is not kept", name);
 }
 
 static int xattr_begin(
@@ -248,7 +256,8 @@ int xattr_del(
 		xattr_tell(n, n->mode, now);
 	(void)pthread_mutex_unlock(&n->lock);
 	node_unpin(v->nodes, n);
-	return r;
+	/* of lists, what is not there may be taken away */
+	return r == -ENODATA && xattr_is_list(name) ? 0 : r;
 }
 
 /* --- set-id bits and capabilities ----------------------------------------- */
