@@ -1,7 +1,7 @@
 # lib.sh - what the system tests share. Sourced by bash; TAP on stdout.
 #
 #   PLURI    the program under test (default: pluri in the PATH)
-#   HELPERS  the directory of treesum, killer, timedread, model (default:
+#   HELPERS  the directory of treesum, killer, timedread... (default:
 #            where the build put them, beside PLURI in tests/system)
 #
 # One volume at a time: its INI is $ini, its mount point $mnt. Nothing waits by

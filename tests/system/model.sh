@@ -1,0 +1,68 @@
+#!/bin/bash
+# model.sh - random operations by several processes, on the mount and on a
+# directory of this machine alike; then races; with remounts, dropped caches
+# and kill -9 in between. What modelrun.c says of it is not repeated here.
+#
+#   SEED=... SEEDS=1     the first, and how many of them
+#   MINUTES=1            of each; 0: STEPS operations
+#   PROCS=3              processes
+#   TRACE=FILE           do again what failed
+#   MORE='--no-crash'    further options of modelrun
+. "$(dirname "$0")/lib.sh"
+
+seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
+[ "$(id -u)" = 0 ] || skip_all "other users need root"
+
+start_test
+# Small bounds, so that everything passes them.
+volume_ini 'cache = 64M' 'dirty = 8M' 'memory_cache = 8M'
+for s in a b; do
+	mkdir "$dir/$s"
+	store_ini $s local "$dir/$s"
+done
+policy_ini 'layout = mirror:2' 'pack = 4M' 'pack_age = 1s'
+create || bail "create"
+
+fsck_it() { # where there is such a verb
+	"$pluri" fsck --help >/dev/null 2>&1 || return 0
+	"$pluri" fsck "$ini" >"$dir/fsck.out" 2>&1 && return 0
+	echo "# fsck:"
+	head -n 20 "$dir/fsck.out" | sed 's/^/#   /'
+	return 1
+}
+mount_now() { mount_it -o "allow_other,dev,suid${OPTIONS:+,$OPTIONS}"; }
+event() { # WORD
+	case $1 in
+	drop) forget_kernel ;;
+	clear) forget ;;
+	remount) umount_it && fsck_it && mount_now ;;
+	kill) kill -KILL "$(daemon_pid)" ;;
+	recover) kill_daemon && unmount_dead && fsck_it && mount_now ;;
+	esac
+}
+export pluri ini mnt state dir OPTIONS
+export -f event forget forget_kernel umount_it fsck_it mount_it mount_now \
+	kill_daemon unmount_dead daemon_pid wait_for now_ms no_daemon mounted \
+	not_mounted note
+
+check "mounted" mount_now
+again() { # SEED [OPTION...]
+	rm -rf "$dir/ref" "$dir/work" "$mnt"/*
+	mkdir "$dir/ref" "$dir/work"
+	"$helpers/modelrun" --ref "$dir/ref" --mount "$mnt" \
+		--work "$dir/work" --event 'event "$1"' --procs "${PROCS:-3}" \
+		--seed "$@" ${MORE-}
+}
+if [ -n "${TRACE-}" ]; then
+	check "trace $TRACE" again 0 --replay "$TRACE"
+	seed=0 SEEDS=0
+fi
+for ((n = 0; n < ${SEEDS:-1}; n++)); do
+	check "seed $((seed + n))" again $((seed + n)) \
+		--minutes "${MINUTES:-1}" --steps "${STEPS:-1000}"
+	[ $failures = 0 ] || break
+done
+check "all is well at last" wait_well 60
+check "unmounted" umount_it
+check "referential integrity" fsck_it
+done_testing
