@@ -1,8 +1,8 @@
 /*
  * bench/bench_posix.c - names and attributes, one kind of call in a loop.
  *
- *   bench_posix [-t THREADS] [-s] [-p PREFIX] [-f FIRST] [-b BYTES] [-d] [-r]
- *               OP DIR COUNT
+ *   bench_posix [-t THREADS] [-s] [-p PREFIX] [-f FIRST] [-b BYTES] [-d]
+ *               [-r SAMPLE] OP DIR COUNT
  *
  * Prints the calls per second of OP, done COUNT times in DIR:
  *
@@ -20,8 +20,8 @@
  *
  * -t: COUNT is shared by THREADS, each in a directory of its own, DIR/tN, made
  * beforehand; with -s all in DIR. -f: nnnnnnn starts at FIRST. -d: spread over
- * directories of 100, ten to a directory, made as they are needed. -r: in an
- * order that is not that of making. The last two are for one thread.
+ * directories of 100, ten to a directory, made as they are needed. -r: only
+ * SAMPLE of them, here and there: with -d, directory by directory.
  */
 #include <dirent.h>
 #include <err.h>
@@ -45,9 +45,10 @@
 struct job {
 	const char *dir, *prefix;
 	uint64_t first, count;
+	uint64_t sample; /* 0: all of them, in the order of making */
 	size_t bytes;
 	unsigned threads;
-	bool shared, deep, random;
+	bool shared, deep;
 };
 
 /* One thread's share. */
@@ -75,7 +76,7 @@ static void posix_name(
 	const unsigned n = (unsigned)i;
 
 	if (j->deep)
-		(void)snprintf(to, 64, "%u/%u/%u/%u/%s%07u", n / 100000 % 10,
+		(void)snprintf(to, 64, "%u/%u/%u/%u/%s%07u", n / 100000,
 			n / 10000 % 10, n / 1000 % 10, n / 100 % 10, prefix, n);
 	else
 		(void)snprintf(to, 64, "%s%07u", prefix, n);
@@ -241,15 +242,25 @@ static uint64_t posix_list(const char *dir, bool plus)
 	return n;
 }
 
+/* The i-th of a sample. */
+static uint64_t posix_pick(const struct job *j, uint64_t i)
+{
+	const uint64_t leaf = j->deep ? POSIX_LEAF : 1;
+
+	if (!j->sample)
+		return i;
+	return (i / leaf * POSIX_STRIDE * leaf + i % leaf) % j->count;
+}
+
 static void *posix_run(void *arg)
 {
 	struct part *p = arg;
 	const struct job *j = p->job;
+	const uint64_t n = j->sample ? j->sample : p->count;
 
 	(void)pthread_barrier_wait(p->start);
-	for (uint64_t i = 0; i < p->count; i++)
-		p->call(p, p->first + (j->random ? i * POSIX_STRIDE % p->count
-						 : i));
+	for (uint64_t i = 0; i < n; i++)
+		p->call(p, p->first + posix_pick(j, i));
 	return NULL;
 }
 
@@ -327,6 +338,11 @@ static void posix_listing(const struct job *j, bool plus)
 	(void)printf("%.3f\n", (double)n / (posix_now() - begun));
 }
 
+static uint64_t posix_calls(const struct job *j)
+{
+	return j->sample ? j->sample : j->count / j->threads * j->threads;
+}
+
 static void posix_loop(const struct job *j, const char *op)
 {
 	static const struct {
@@ -341,9 +357,8 @@ static void posix_loop(const struct job *j, const char *op)
 	for (unsigned i = 0; i < sizeof(ops) / sizeof(*ops); i++) {
 		if (strcmp(op, ops[i].name) != 0)
 			continue;
-		(void)printf(
-			"%.3f\n", (double)(j->count / j->threads * j->threads) /
-					  posix_all(j, ops[i].call));
+		(void)printf("%.3f\n",
+			(double)posix_calls(j) / posix_all(j, ops[i].call));
 		return;
 	}
 	errx(2, "%s: no such work", op);
@@ -371,7 +386,7 @@ static void posix_option(struct job *j, int c)
 		j->deep = true;
 		break;
 	case 'r':
-		j->random = true;
+		j->sample = posix_number(optarg, 10000000);
 		break;
 	default:
 		errx(2, "see the top of bench_posix.c");
@@ -383,9 +398,10 @@ int main(int argc, char **argv)
 	struct job j = {.prefix = "f", .threads = 1};
 	int c;
 
-	while ((c = getopt(argc, argv, "t:sp:f:b:dr")) != -1)
+	while ((c = getopt(argc, argv, "t:sp:f:b:dr:")) != -1)
 		posix_option(&j, c);
-	if (argc - optind != 3 || j.threads == 0 || strlen(j.prefix) > 8)
+	if (argc - optind != 3 || j.threads == 0 || strlen(j.prefix) > 8 ||
+		(j.sample && j.threads > 1))
 		errx(2, "[options] OP DIR COUNT");
 	j.dir = argv[optind + 1];
 	j.count = posix_number(argv[optind + 2], 10000000);

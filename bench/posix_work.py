@@ -41,20 +41,34 @@ class Turn:
         finally:
             self.subject.close()
 
+    @contextlib.contextmanager
+    def counted(self, name, per=1):
+        """Requests of the mount by kind, when they are asked for."""
+        self.subject.settle()
+        trace = self.bench.requests
+        if not trace or not hasattr(self.subject, 'mount'):
+            yield
+            return
+        trace.start(self.subject.mount)
+        yield
+        self.bench.noted_requests(name, self.subject.name, trace.stop(), per)
+
     def loop(self, name, op, where, count, *options):
         """A loop of bench_posix; name None: only to prepare."""
-        if name:
-            self.subject.settle()
-        rate = float(call(self.bench.loops, *options, op, where, count))
-        if name:
-            self.note(name, rate)
+        command = (self.bench.loops, *options, op, where, count)
+        if not name:
+            call(*command)
+            return
+        with self.counted(name, count):
+            rate = float(call(*command))
+        self.note(name, rate)
 
-    def timed(self, name, *command, per=None, **options):
+    def timed(self, name, work, per=None):
         """per: a rate of so many; without: the seconds."""
-        self.subject.settle()
-        start = time.monotonic()
-        call(*command, **options)
-        took = time.monotonic() - start
+        with self.counted(name, per or 1):
+            start = time.monotonic()
+            work()
+            took = time.monotonic() - start
         self.note(name, per / took if per else took)
 
 
@@ -144,7 +158,8 @@ def unpack(t):
     tar = tree(t.bench)
     with t.at('unpack') as top:
         forget()
-        t.timed('tar', 'tar', 'xf', tar, '-C', top, per=t.bench.tree)
+        t.timed('tar', lambda: call('tar', 'xf', tar, '-C', top),
+                per=t.bench.tree)
 
 
 def remove(t):
@@ -153,7 +168,8 @@ def remove(t):
         if not (top / 'tree').exists():
             call('tar', 'xf', tar, '-C', top)
         forget()
-        t.timed('rm', 'rm', '-rf', top / 'tree', per=t.bench.tree)
+        t.timed('rm', lambda: call('rm', '-rf', top / 'tree'),
+                per=t.bench.tree)
 
 
 def git_run(*words, cwd=None):
@@ -191,18 +207,13 @@ def git(t):
     repo = repository(t.bench)
     with t.at('git') as top:
         forget()
-        t.subject.settle()
-        start = time.monotonic()
-        git_run('clone', '-q', '--no-hardlinks', repo, top / 'clone')
-        t.note('clone', time.monotonic() - start)
-        t.subject.settle()
+        t.timed('clone', lambda: git_run('clone', '-q', '--no-hardlinks', repo,
+                                         top / 'clone'))
         git_run('status', cwd=top / 'clone')
         for name in ('status_cold', 'status_warm'):
             if name == 'status_cold':
                 forget()
-            start = time.monotonic()
-            git_run('status', cwd=top / 'clone')
-            t.note(name, time.monotonic() - start)
+            t.timed(name, lambda: git_run('status', cwd=top / 'clone'))
 
 
 def compile_c(t):
@@ -213,7 +224,7 @@ def compile_c(t):
              'tar -C "$1" --null -T - -cf - | tar xf - -C "$2"', 'sh',
              t.bench.here, src)
         call('meson', 'setup', '-Doptimization=0', src / 'b', src)
-        t.timed('compile', 'ninja', '-C', src / 'b', '-j2', 'pluri')
+        t.timed('compile', lambda: call('ninja', '-C', src / 'b', '-j2', 'pluri'))
 
 
 # --- databases --------------------------------------------------------------------
@@ -230,8 +241,13 @@ def sqlite(t):
                     for i in range(n)]
             script = t.bench.shm / 'sql'
             script.write_text('\n'.join(sql) + '\n')
-            with open(script, encoding='ascii') as f:
-                t.timed(name, 'sqlite3', top / f'{name}.db', per=n, stdin=f)
+            file = top / f'{name}.db'
+            t.timed(name, lambda: sqlite_run(script, file), per=n)
+
+
+def sqlite_run(script, file):
+    with open(script, encoding='ascii') as f:
+        call('sqlite3', file, stdin=f)
 
 
 def postgres_tools():
@@ -261,12 +277,10 @@ def pgbench(t):
             f"-k {sockets} -c listen_addresses=''", 'start')
         try:
             bench = (tools / 'pgbench', '-h', sockets, '-U', 'postgres')
-            t.subject.settle()
-            start = time.monotonic()
-            run(*bench, '-q', '-i', '-s', 5, 'postgres')
-            t.note('pg_init', time.monotonic() - start)
-            t.subject.settle()
-            out = run(*bench, '-c', 4, '-j', 2, '-T', seconds, 'postgres')
+            t.timed('pg_init', lambda: run(*bench, '-q', '-i', '-s', 5,
+                                           'postgres'))
+            with t.counted('pg_tps'):
+                out = run(*bench, '-c', 4, '-j', 2, '-T', seconds, 'postgres')
             t.note('pg_tps', float(re.search(r'tps = ([\d.]+)', out)[1]))
         finally:
             subprocess.run(['runuser', '-u', 'postgres', '--', tools / 'pg_ctl',

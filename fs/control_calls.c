@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "fs/balance.h"
 #include "fs/cache.h"
+#include "fs/fsck.h"
 #include "fs/health.h"
 #include "fs/roster.h"
 #include "fs/staging.h"
@@ -215,6 +216,25 @@ static int control_jobs(struct volume *v, const json_t *args, json_t **ret,
 	return balance_jobs(v->balance, ret, err);
 }
 
+static int control_fsck(struct volume *v, const json_t *args, json_t **ret,
+	struct pluri_err *err)
+{
+	const json_t *id = json_object_get(args, "check");
+
+	if (json_is_true(json_object_get(args, "stop")))
+		return fsck_run_stop(v->fsck, ret, err);
+	if (json_is_true(json_object_get(args, "start")))
+		return fsck_run_start(v->fsck,
+			json_is_true(json_object_get(args, "repair")), ret,
+			err);
+	if (!json_is_integer(id) || json_integer_value(id) < 0)
+		return pluri_fail(err, EINVAL,
+			"fsck needs \"start\": true, \"stop\": true, or a "
+			"\"check\"");
+	return fsck_run_ask(
+		v->fsck, (uint64_t)json_integer_value(id), ret, err);
+}
+
 static const struct control_handler control_handlers[] = {
 	{"status", control_status},
 	{"where", control_where},
@@ -227,6 +247,7 @@ static const struct control_handler control_handlers[] = {
 	{"rebalance", control_rebalance},
 	{"drain", control_drain},
 	{"jobs", control_jobs},
+	{"fsck", control_fsck},
 };
 
 int control_call(struct volume *v, const char *name, const json_t *args,

@@ -1,7 +1,11 @@
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "fs/fuse.h"
@@ -15,6 +19,7 @@
 /* More than the kernel's background requests: somebody must be left to hear an
  * interrupt, and to serve names, while reads wait for clouds. */
 #define FUSE_THREADS 192u
+#define FUSE_DRAIN_MS 60000u /* for the kernel's dirty pages, at a signal */
 
 void fuse_answer_err(fuse_req_t req, int rc, const struct pluri_err *err)
 {
@@ -122,15 +127,18 @@ static void fuse_init(void *arg, struct fuse_conn_info *conn)
 	 * signal reaches it, and a killed reader stays. ATOMIC_O_TRUNC: the
 	 * daemon would have to see each open, see fuse_open(). */
 	static const unsigned unwanted =
-		FUSE_CAP_ASYNC_DIO | FUSE_CAP_WRITEBACK_CACHE |
-		FUSE_CAP_ATOMIC_O_TRUNC | FUSE_CAP_SPLICE_READ |
-		FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-		FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_POSIX_LOCKS |
-		FUSE_CAP_AUTO_INVAL_DATA;
+		FUSE_CAP_ASYNC_DIO | FUSE_CAP_ATOMIC_O_TRUNC |
+		FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE |
+		FUSE_CAP_SPLICE_MOVE | FUSE_CAP_FLOCK_LOCKS |
+		FUSE_CAP_POSIX_LOCKS | FUSE_CAP_AUTO_INVAL_DATA;
+	struct fuse *f = arg;
 
-	(void)arg;
 	conn->want |= conn->capable & wanted;
 	conn->want &= ~unwanted;
+	conn->want &= ~FUSE_CAP_WRITEBACK_CACHE;
+	if (f->v->writeback)
+		conn->want |= conn->capable & FUSE_CAP_WRITEBACK_CACHE;
+	f->v->writeback = (conn->want & FUSE_CAP_WRITEBACK_CACHE) != 0;
 	conn->max_write = FUSE_REQUEST_MAX;
 	conn->max_readahead = FUSE_REQUEST_MAX;
 	conn->max_background = FUSE_BACKGROUND;
@@ -146,6 +154,11 @@ static void fuse_session_drop(struct fuse *f)
 		fuse_remove_signal_handlers(f->se);
 	if (f->se)
 		fuse_session_destroy(f->se);
+	/* With the session its last wait has ended. */
+	if (f->drain.done_fd >= 0) {
+		(void)pthread_join(f->drain.thread, NULL);
+		(void)close(f->drain.done_fd);
+	}
 	free(f);
 }
 
@@ -160,6 +173,8 @@ int fuse_start(struct volume *v, const char *dir, const char *options,
 	if (!f)
 		return pluri_fail(err, ENOMEM, "mount: no memory");
 	f->v = v;
+	f->dir = dir;
+	f->drain.done_fd = -1;
 	fuse_files(&ops);
 	fuse_ranges(&ops);
 	fuse_dirs(&ops);
@@ -197,6 +212,72 @@ int fuse_start(struct volume *v, const char *dir, const char *options,
 	return 0;
 }
 
+/* --- serving -------------------------------------------------------------- */
+
+static void *fuse_drain_main(void *arg)
+{
+	struct fuse_drain *d = arg;
+	const uint64_t one = 1;
+	const int fd = open(d->f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		if (syncfs(fd) < 0)
+			log_line(LOG_ERROR, "the kernel's cache: %s",
+				strerror(errno));
+		(void)close(fd);
+	}
+	(void)!write(d->done_fd, &one, sizeof(one));
+	return NULL;
+}
+
+/* Answer one request; nobody else does any more. */
+static int fuse_drain_step(struct fuse_session *se, struct fuse_buf *buf)
+{
+	const int n = fuse_session_receive_buf(se, buf);
+
+	if (n > 0)
+		fuse_session_process_buf(se, buf);
+	return n == -EINTR ? 1 : n;
+}
+
+/*
+ * A signal ended the service while the kernel may still hold what programs
+ * have written: it is asked for that, and answered until it has given all.
+ */
+static void fuse_drain(struct fuse *f)
+{
+	const uint64_t until = clock_mono_ms(clock_system()) + FUSE_DRAIN_MS;
+	struct fuse_buf buf = {.mem = NULL};
+	struct pollfd p[2] = {{.fd = fuse_session_fd(f->se), .events = POLLIN},
+		{.fd = eventfd(0, EFD_CLOEXEC), .events = POLLIN}};
+
+	f->drain = (struct fuse_drain){.f = f, .done_fd = p[1].fd};
+	if (p[1].fd < 0 || pthread_create(&f->drain.thread, NULL,
+				   fuse_drain_main, &f->drain) != 0) {
+		f->drain.done_fd = -1;
+		if (p[1].fd >= 0)
+			(void)close(p[1].fd);
+		log_line(LOG_ERROR, "the kernel's cache cannot be asked for");
+		return;
+	}
+	fuse_session_reset(f->se);
+	for (;;) {
+		const uint64_t now = clock_mono_ms(clock_system());
+
+		if (now >= until) {
+			log_line(LOG_ERROR, "the kernel's cache: given up");
+			break;
+		}
+		if (poll(p, 2, (int)(until - now)) < 0 && errno != EINTR)
+			break;
+		if (p[1].revents & POLLIN)
+			break;
+		if (p[0].revents && fuse_drain_step(f->se, &buf) <= 0)
+			break;
+	}
+	free(buf.mem);
+}
+
 int fuse_serve(struct fuse *f, struct pluri_err *err)
 {
 	struct fuse_loop_config *loop = fuse_loop_cfg_create();
@@ -212,7 +293,9 @@ int fuse_serve(struct fuse *f, struct pluri_err *err)
 	if (r < 0)
 		return pluri_fail(
 			err, -r, "serving the mount: %s", strerror(-r));
-	return 0; /* a signal's number is an ordinary end */
+	if (r > 0 && f->v->writeback) /* a signal's number: an ordinary end */
+		fuse_drain(f);
+	return 0;
 }
 
 void fuse_stop(struct fuse *f)

@@ -118,6 +118,8 @@ static void fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 {
 	const struct write_ask ask = {.off = (uint64_t)off,
 		.data = {buf, size},
+		/* With its cache the kernel knows when that was, and tells. */
+		.keep_times = fi->writepage && fuse_volume(req)->writeback,
 		.stop = fuse_killed,
 		.arg = req};
 	struct volume *v = fuse_volume(req);
@@ -125,7 +127,6 @@ static void fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	struct node *n = NULL;
 	int r = node_pin(v->nodes, ino, &n);
 
-	(void)fi;
 	if (r >= 0 && fuse_wire_kills())
 		r = fuse_strip(req, ino, &err);
 	if (r >= 0)

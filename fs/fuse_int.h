@@ -12,9 +12,16 @@
 #include "fs/write.h"
 
 /* What all requests share: the session's userdata. */
+struct fuse_drain { /* asking the kernel for what it has not written yet */
+	struct fuse *f;
+	pthread_t thread;
+	int done_fd; /* an eventfd; -1: nobody asks */
+};
 struct fuse {
 	struct volume *v;
+	const char *dir; /* the caller's */
 	struct fuse_session *se;
+	struct fuse_drain drain;
 	bool signals;
 	bool mounted;
 };

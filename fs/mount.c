@@ -36,6 +36,9 @@ static const char *const mount_fstab[] = {"defaults", "auto", "noauto", "user",
 	"nouser", "users", "owner", "group", "nofail", "_netdev", "noiversion",
 	NULL};
 
+/* Ours. */
+static const char *const mount_ours[] = {"writeback", "nowriteback", NULL};
+
 static bool mount_listed(const char *const *list, const char *name)
 {
 	for (; *list; list++)
@@ -53,7 +56,7 @@ static int mount_option(struct buf *to, const char *word, bool *ret_nonempty,
 	(void)snprintf(
 		name, sizeof(name), "%.*s", (int)strcspn(word, "="), word);
 	if (name[0] == 0 || mount_listed(mount_fstab, name) ||
-		strncmp(name, "x-", 2) == 0)
+		mount_listed(mount_ours, name) || strncmp(name, "x-", 2) == 0)
 		return 0;
 	if (strcmp(name, "nonempty") == 0) {
 		*ret_nonempty = true;
@@ -65,6 +68,22 @@ static int mount_option(struct buf *to, const char *word, bool *ret_nonempty,
 	return pluri_fail(err, EINVAL, "mount option \"%s\" is not known%s%s%s",
 		name, near ? ": did you mean \"" : "", near ? near : "",
 		near ? "\"?" : "");
+}
+
+/* The last word of a pair counts. */
+static bool mount_wish(const char *options, const char *word, const char * not )
+{
+	pluri_auto_mem char *copy = strdup(options ? options : "");
+	char *rest = copy;
+	char *one;
+	bool yes = false;
+
+	while (copy && (one = strsep(&rest, ",")) != NULL)
+		if (strcmp(one, word) == 0)
+			yes = true;
+		else if (strcmp(one, not ) == 0)
+			yes = false;
+	return yes;
 }
 
 /* libfuse splits at commas and takes backslashes as escapes. */
@@ -264,7 +283,9 @@ int mount_volume(const struct config *c, const struct mount_request *q,
 	if (r >= 0)
 		r = mount_open(c, &v, err);
 	if (r >= 0) {
-		v->noatime = strstr(buf_text(&options), ",noatime") != NULL;
+		v->noatime = mount_wish(q->options, "noatime", "atime");
+		v->writeback =
+			!mount_wish(q->options, "nowriteback", "writeback");
 		r = mount_serve(v, q, buf_text(&options), err);
 	}
 	if (v) {

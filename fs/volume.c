@@ -11,6 +11,7 @@
 #include "fs/cache.h"
 #include "fs/claim.h"
 #include "fs/commit.h"
+#include "fs/fsck.h"
 #include "fs/node.h"
 #include "fs/read.h"
 #include "fs/roster.h"
@@ -251,6 +252,8 @@ static int volume_steps(struct volume *v, struct pluri_err *err)
 		r = balance_new(v, &v->balance, err);
 	if (r >= 0)
 		r = balance_resume(v->balance, err);
+	if (r >= 0)
+		r = fsck_run_new(v, &v->fsck, err);
 	return r;
 }
 
@@ -301,6 +304,7 @@ int volume_close(struct volume *v, struct pluri_err *err)
 	struct pluri_err why = {0};
 	int r;
 
+	VOLUME_END(v, fsck, fsck_run_free);
 	VOLUME_END(v, sync, sync_free);
 	VOLUME_END(v, balance, balance_free);
 	VOLUME_END(v, watch, watch_free);
@@ -323,6 +327,7 @@ void volume_free(struct volume *v)
 {
 	if (!v)
 		return;
+	fsck_run_free(v->fsck);
 	sync_free(v->sync);
 	balance_free(v->balance);
 	watch_free(v->watch);

@@ -43,9 +43,12 @@ struct volume {
 	struct balance *balance;   /* fs/balance.h */
 	struct watch *watch;	   /* fs/watch.h */
 	struct sync *sync;	   /* fs/sync.h */
+	struct fsck_run *fsck;	   /* fs/fsck.h */
 	char mounted[CONFIG_PATH_MAX]; /* mount point, "" when not mounted */
 	uint64_t opened_ms;
-	bool noatime; /* the mount's wish */
+	bool noatime;	/* the mount's wishes */
+	bool writeback; /* the kernel gathers writes: sizes and times of what
+			   it holds are its own */
 	_Atomic unsigned xattrs; /* fs/xattr.h */
 };
 

@@ -274,9 +274,11 @@ void write_touch(struct volume *v, struct node *n)
 }
 
 /* With node->lock held. *ret_new: bytes that are dirty and were not. */
-static int write_lay(struct volume *v, struct node *n, uint64_t off,
-	struct pluri_span data, uint64_t *ret_new, struct pluri_err *err)
+static int write_lay(struct volume *v, struct node *n,
+	const struct write_ask *ask, uint64_t *ret_new, struct pluri_err *err)
 {
+	const struct pluri_span data = ask->data;
+	const uint64_t off = ask->off;
 	const uint64_t before = n->dirty.bytes;
 	int r = node_know(v, n, err);
 
@@ -295,7 +297,10 @@ static int write_lay(struct volume *v, struct node *n, uint64_t off,
 		return pluri_fail(err, -r, "no memory for dirty bytes");
 	if (off + data.len > n->size)
 		n->size = off + data.len;
-	write_touch(v, n);
+	if (ask->keep_times)
+		write_mark(v, n);
+	else
+		write_touch(v, n);
 	return 0;
 }
 
@@ -312,7 +317,7 @@ int write_bytes(struct volume *v, struct node *n, const struct write_ask *ask,
 	if (r < 0)
 		return r;
 	(void)pthread_mutex_lock(&n->lock);
-	r = write_lay(v, n, ask->off, ask->data, &fresh, err);
+	r = write_lay(v, n, ask, &fresh, err);
 	if (n->dirty.bytes >= WRITE_FLUSH_BYTES && !n->queued) {
 		pin = node_peek(v->nodes, n->ino);
 		if (pin && write_queue(v, pin, false))

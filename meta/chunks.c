@@ -224,7 +224,10 @@ int chunks_ref(
 	struct meta_tx *tx, uint64_t num, int delta, struct pluri_err *err)
 {
 	int64_t refs = 0;
-	int r = meta_change(tx,
+	int r;
+
+	meta_touch(tx, META_TOUCHED_CHUNK, num);
+	r = meta_change(tx,
 		"UPDATE chunk SET refs = refs + ?2"
 		" WHERE num = ?1 AND refs + ?2 >= 0",
 		META_INTS((int64_t)num, delta), err);

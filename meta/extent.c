@@ -22,6 +22,7 @@ int extent_count(
 {
 	int r;
 
+	meta_touch(tx, META_TOUCHED_INODE, ino);
 	if (bytes == 0)
 		return 0;
 	r = meta_change(tx,

@@ -123,6 +123,10 @@ static int meta_enter(struct meta *m, struct pluri_err *err)
 		m->open = true;
 	}
 	memcpy(m->before, m->counter, sizeof(m->before));
+	if (m->tx.watch) {
+		m->tx.watch->before[0] = m->tx.watch->inodes;
+		m->tx.watch->before[1] = m->tx.watch->bytes;
+	}
 	m->ops->mark(m->db);
 	return 0;
 }
@@ -131,6 +135,10 @@ static int meta_enter(struct meta *m, struct pluri_err *err)
 static int meta_undo(struct meta *m, int rc, struct pluri_err *err)
 {
 	memcpy(m->counter, m->before, sizeof(m->counter));
+	if (m->tx.watch) {
+		m->tx.watch->inodes = m->tx.watch->before[0];
+		m->tx.watch->bytes = m->tx.watch->before[1];
+	}
 	if (m->ops->undo(m->db, NULL) == 0)
 		return rc;
 	return meta_break(m, err);
@@ -170,6 +178,20 @@ int meta_end(struct meta_tx *tx, int rc, struct pluri_err *err)
 	struct meta *const m = tx->meta;
 	const int r = meta_leave(m, rc, err);
 
+	(void)pthread_mutex_unlock(&m->lock);
+	return r;
+}
+
+int meta_set_watch(struct meta *m, struct meta_watch *w, struct pluri_err *err)
+{
+	int r = 0;
+
+	(void)pthread_mutex_lock(&m->lock);
+	if (w && m->tx.watch)
+		r = pluri_fail(err, EBUSY,
+			"metadata: a check of it is under way already");
+	else
+		m->tx.watch = w;
 	(void)pthread_mutex_unlock(&m->lock);
 	return r;
 }

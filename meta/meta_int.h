@@ -27,12 +27,57 @@ enum meta_counter {
 	META_COUNTERS = 9
 };
 
+/*
+ * Somebody who counts over a whole table, a slice in each bracket, and must
+ * know what changed meanwhile: see fsck.h. Whoever changes a name, a link
+ * count or the extents of an inode, or the references of a chunk, says so by
+ * meta_touch(), in the same bracket; totals change by meta_total() alone.
+ */
+enum meta_touched {
+	META_NOTHING = 0,
+	META_TOUCHED_INODE = 1,
+	META_TOUCHED_CHUNK = 2,
+};
+
+struct meta_watch {
+	void (*touched)(struct meta_watch *w, enum meta_touched what,
+		uint64_t num);
+	int64_t upto; /* inodes up to this number are counted already */
+	int64_t inodes, bytes; /* what became of them since; as counters do,
+				  these follow a bracket that is undone */
+	int64_t before[2];
+};
+
 struct meta_tx {
 	struct meta *meta;
 	const struct db_ops *ops;
 	struct db *db;
 	int64_t *counter; /* META_COUNTERS of them */
+	struct meta_watch *watch; /* NULL: nobody */
 };
+
+/* -EBUSY when there is one. NULL takes it away. Not inside a bracket. */
+int meta_set_watch(struct meta *m, struct meta_watch *w,
+	struct pluri_err *err);
+
+static inline void meta_touch(struct meta_tx *tx, enum meta_touched what,
+	uint64_t num)
+{
+	if (tx->watch)
+		tx->watch->touched(tx->watch, what, num);
+}
+
+/* The totals change by so much, on account of that inode. */
+static inline void meta_total(struct meta_tx *tx, uint64_t ino,
+	int64_t inodes, int64_t bytes)
+{
+	tx->counter[META_INODES] += inodes;
+	tx->counter[META_BYTES] += bytes;
+	if (tx->watch && (int64_t)ino <= tx->watch->upto) {
+		tx->watch->inodes += inodes;
+		tx->watch->bytes += bytes;
+	}
+}
 
 /* A number never given before, 1 first; never reused once committed. */
 static inline uint64_t meta_next(struct meta_tx *tx, enum meta_counter which)

@@ -138,7 +138,8 @@ static int tree_insert(struct meta_tx *tx, const struct tree_attr *a,
 	if (r < 0)
 		return r;
 	tx->ops->bind_blob(s, 12, to);
-	tx->counter[META_INODES]++;
+	meta_touch(tx, META_TOUCHED_INODE, a->ino);
+	meta_total(tx, a->ino, 1, 0);
 	return meta_step_done(tx, s, err);
 }
 
@@ -280,7 +281,7 @@ int tree_set(struct meta_tx *tx, unsigned mask, struct tree_attr *a,
 		err);
 	if (r < 0)
 		return r;
-	tx->counter[META_BYTES] += (int64_t)(new.size - old.size);
+	meta_total(tx, a->ino, 0, (int64_t)(new.size - old.size));
 	*a = new;
 	return 0;
 }
@@ -350,8 +351,8 @@ int tree_orphans(struct meta_tx *tx, uint64_t after, uint64_t *ret,
 	struct db_stmt *s = NULL;
 	unsigned n = 0;
 	int r = meta_query(tx,
-		"SELECT ino FROM orphan WHERE ino > ?1"
-		" ORDER BY ino LIMIT ?2",
+		"SELECT o.ino FROM orphan o JOIN inode i ON i.ino = o.ino"
+		" WHERE o.ino > ?1 AND i.nlink = 0 ORDER BY o.ino LIMIT ?2",
 		META_INTS((int64_t)after, max), &s, err);
 
 	while (r == 0 && n < max && (r = meta_step(tx, s, err)) > 0) {
@@ -403,9 +404,8 @@ int tree_drop(struct meta_tx *tx, uint64_t ino, struct pluri_err *err)
 			META_INTS((int64_t)ino), err);
 	if (r < 0)
 		return r;
-	tx->counter[META_INODES]--;
-	if (S_ISREG(a.mode))
-		tx->counter[META_BYTES] -= (int64_t)a.size;
+	meta_touch(tx, META_TOUCHED_INODE, ino);
+	meta_total(tx, ino, -1, S_ISREG(a.mode) ? -(int64_t)a.size : 0);
 	return 0;
 }
 

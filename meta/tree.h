@@ -135,7 +135,8 @@ int tree_xattr_used(struct meta_tx *tx, const char *name,
 	struct pluri_err *err);
 
 /* Inodes without a name, after a crash too: up to max with numbers beyond
- * `after`, ascending. */
+ * `after`, ascending. What claims to be one and counts links is damage, and
+ * fsck.h's business. */
 int tree_orphans(struct meta_tx *tx, uint64_t after, uint64_t *ret,
 	unsigned max, unsigned *ret_n, struct pluri_err *err);
 /* Remove an orphan's row and attributes; its extents must be gone: -EBUSY. */

@@ -80,6 +80,7 @@ static int tree_move_adopt(struct meta_tx *tx, struct tree_attr *a,
 	uint64_t dir, int64_t now, struct pluri_err *err)
 {
 	a->ctime_ns = now;
+	meta_touch(tx, META_TOUCHED_INODE, a->ino);
 	return meta_change(tx,
 		"UPDATE inode SET ctime = ?2, parent = ?3 WHERE ino = ?1",
 		META_INTS((int64_t)a->ino, now,

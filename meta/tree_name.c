@@ -30,6 +30,7 @@ int tree_del_name(struct meta_tx *tx, uint64_t dir, struct tree_name name,
 int tree_touch(struct meta_tx *tx, uint64_t dir, int64_t now, int subdirs,
 	struct pluri_err *err)
 {
+	meta_touch(tx, META_TOUCHED_INODE, dir);
 	return meta_change(tx,
 		"UPDATE inode SET mtime = ?2, ctime = ?2, nlink = nlink + ?3"
 		" WHERE ino = ?1",
@@ -50,6 +51,7 @@ int tree_need_empty(struct meta_tx *tx, uint64_t dir, struct pluri_err *err)
 static int tree_count(
 	struct meta_tx *tx, const struct tree_attr *a, struct pluri_err *err)
 {
+	meta_touch(tx, META_TOUCHED_INODE, a->ino);
 	return meta_change(tx,
 		"UPDATE inode SET nlink = ?2, ctime = ?3 WHERE ino = ?1",
 		META_INTS((int64_t)a->ino, a->nlink, a->ctime_ns), err);

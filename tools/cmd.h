@@ -1,7 +1,7 @@
 /*
  * tools/cmd.h - the verbs, one file each: argv[0] is the verb. Each returns
- * the exit status: 0, or 1 for a failure that has been told; status and plan
- * say more (see their --help).
+ * the exit status: 0, or 1 for a failure that has been told; status, plan and
+ * fsck say more (see their --help).
  */
 #ifndef PLURI_TOOLS_CMD_H
 #define PLURI_TOOLS_CMD_H
@@ -20,6 +20,7 @@ int cmd_apply(int argc, char **argv);
 int cmd_rebalance(int argc, char **argv);
 int cmd_drain(int argc, char **argv);
 int cmd_jobs(int argc, char **argv);
+int cmd_fsck(int argc, char **argv);
 
 /* Called as mount.fuse.pluri by mount(8): SPEC DIR [-sfnv] [-o OPTIONS]. */
 int cmd_mount_helper(int argc, char **argv);

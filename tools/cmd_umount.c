@@ -48,6 +48,8 @@ static int cmd_flush(
 
 	r = cmd_ask(m, &a, err);
 	if (r == 0 && a)
+		r = wait_kernel(m->dir, err);
+	if (r == 0 && a)
 		r = wait_sync(a, json, &done, err);
 	if (r < 0)
 		return pluri_where(err,

@@ -26,6 +26,7 @@ static const struct pluri_verb verbs[] = {
 	{"rebalance", cmd_rebalance, "move shards to where they belong"},
 	{"drain", cmd_drain, "move everything away from a store"},
 	{"jobs", cmd_jobs, "what runs, and how far it is"},
+	{"fsck", cmd_fsck, "check the metadata, and mend it"},
 	{NULL, NULL, NULL},
 };
 

@@ -31,28 +31,34 @@ static void progress_bar(
 		percent, text);
 }
 
+void progress_part(struct progress *p, unsigned percent, const char *note)
+{
+	const uint64_t now = clock_mono_ms(clock_system());
+
+	if (p->silent || (!p->terminal && now < p->next_ms))
+		return;
+	percent = percent > 100 ? 100 : percent;
+	if (p->terminal)
+		progress_bar(p, percent, note);
+	else
+		(void)fprintf(stderr, "%s: %u%%, %s\n", p->what, percent, note);
+	p->drawn = p->terminal;
+	p->next_ms = now + PROGRESS_LINE_MS;
+}
+
 void progress_show(struct progress *p, uint64_t done_bytes,
 	uint64_t total_bytes, const char *note)
 {
-	const uint64_t now = clock_mono_ms(clock_system());
 	const double part =
 		total_bytes ? (double)done_bytes / (double)total_bytes : 0;
-	const unsigned percent = part >= 1 ? 100 : (unsigned)(part * 100);
 	char text[160];
 	char done[TEXT_SIZE_MAX];
 	char total[TEXT_SIZE_MAX];
 
-	if (p->silent || (!p->terminal && now < p->next_ms))
-		return;
 	(void)snprintf(text, sizeof(text), "%s of %s%s%.80s",
 		text_bytes(done_bytes, done), text_bytes(total_bytes, total),
 		note[0] ? ", " : "", note);
-	if (p->terminal)
-		progress_bar(p, percent, text);
-	else
-		(void)fprintf(stderr, "%s: %u%%, %s\n", p->what, percent, text);
-	p->drawn = p->terminal;
-	p->next_ms = now + PROGRESS_LINE_MS;
+	progress_part(p, part >= 1 ? 100 : (unsigned)(part * 100), text);
 }
 
 void progress_nap(struct progress *p)

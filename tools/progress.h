@@ -21,6 +21,8 @@ void progress_start(struct progress *p, const char *what, bool silent);
 /* total 0: not known. note may be "". */
 void progress_show(struct progress *p, uint64_t done_bytes,
 	uint64_t total_bytes, const char *note);
+/* The same for work that is not of bytes. */
+void progress_part(struct progress *p, unsigned percent, const char *note);
 /* Wait before asking again: 100 ms, growing to 500. */
 void progress_nap(struct progress *p);
 /* The bar goes away. */

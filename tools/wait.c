@@ -1,5 +1,7 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tools/progress.h"
 #include "tools/show.h"
@@ -21,6 +23,21 @@ static void wait_down(const json_t *answer, char *to, size_t cap)
 			n += (size_t)snprintf(to + n, cap - n, "%s%s",
 				n ? " " : "waiting for ", name);
 	}
+}
+
+int wait_kernel(const char *dir, struct pluri_err *err)
+{
+	const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r = 0;
+
+	if (fd < 0 || syncfs(fd) < 0)
+		r = pluri_fail(err, errno,
+			"%s: what the kernel still holds of it cannot be "
+			"written: %s",
+			dir, strerror(errno));
+	if (fd >= 0)
+		(void)close(fd);
+	return r;
 }
 
 int wait_sync(struct ask *a, bool silent, json_t **ret, struct pluri_err *err)

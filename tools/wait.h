@@ -10,6 +10,9 @@
 /* Until all that was written before the call is in the clouds. */
 int wait_sync(struct ask *a, bool silent, json_t **ret, struct pluri_err *err);
 
+/* Until the kernel has given the daemon at dir all that it holds of writes. */
+int wait_kernel(const char *dir, struct pluri_err *err);
+
 /*
  * Until a job has ended: 0 with the job as it ended, also when its state is
  * "failed". started: what "rebalance" or "drain" answered.
