@@ -159,10 +159,11 @@ static void *run_thread(void *arg)
 		   : r == -ECANCELED ? RUN_STOPPED
 				     : RUN_FAILED;
 	(void)pthread_mutex_unlock(&c->lock);
-	log_line(c->left || r < 0 ? LOG_WARN : LOG_INFO,
-		"check: %" PRIu64 " findings, %" PRIu64 " repaired%s%s",
-		c->found, c->repaired, r < 0 ? ": " : "",
-		r < 0 ? err.text : "");
+	if (c->v->mounted[0])
+		log_line(c->left || r < 0 ? LOG_WARN : LOG_INFO,
+			"check: %" PRIu64 " findings, %" PRIu64 " repaired%s%s",
+			c->found, c->repaired, r < 0 ? ": " : "",
+			r < 0 ? err.text : "");
 	return NULL;
 }
 

@@ -242,8 +242,8 @@ int chunks_ref(
 		return pluri_fail(err, EBADMSG,
 			"database: chunk %llu: %lld references and %d more",
 			(unsigned long long)num, (long long)refs, delta);
-	return pluri_fail(err, delta < 0 ? EBADMSG : ENOENT,
-		"there is no chunk %llu to refer to", (unsigned long long)num);
+	return pluri_fail(err, ENOENT, "there is no chunk %llu to refer to",
+		(unsigned long long)num);
 }
 
 int chunks_drop(struct meta_tx *tx, uint64_t num, struct pluri_err *err)

@@ -73,6 +73,16 @@ static struct extent extent_tail(const struct extent *e, uint64_t to)
 	return (struct extent){to, e->len - gone, e->skip + gone, e->chunk};
 }
 
+/* References that come or go because an extent is cut. Where the chunk is
+ * lost there are none to count, and the file must still be cut and removed. */
+static int extent_recount(
+	struct meta_tx *tx, uint64_t chunk, int delta, struct pluri_err *err)
+{
+	const int r = chunks_ref(tx, chunk, delta, err);
+
+	return r == -ENOENT ? 0 : r;
+}
+
 /* The extent that begins before the range and reaches into it, or over it. */
 static int extent_cut_head(struct extent_cut *c, struct pluri_err *err)
 {
@@ -101,7 +111,7 @@ static int extent_cut_head(struct extent_cut *c, struct pluri_err *err)
 	if (end <= c->to)
 		return 0;
 	tail = extent_tail(&e, c->to);
-	r = chunks_ref(c->tx, e.chunk, 1, err);
+	r = extent_recount(c->tx, e.chunk, 1, err);
 	return r < 0 ? r : extent_insert(c->tx, c->ino, &tail, err);
 }
 
@@ -140,7 +150,7 @@ static int extent_unref(struct meta_tx *tx, const struct extent *e, unsigned n,
 		while (i + (unsigned)run < n &&
 			e[i + (unsigned)run].chunk == e[i].chunk)
 			run++;
-		r = chunks_ref(tx, e[i].chunk, -run, err);
+		r = extent_recount(tx, e[i].chunk, -run, err);
 		i += (unsigned)run;
 	}
 	return r;

@@ -332,4 +332,5 @@ check "the secret is nowhere" eval '! grep -raqF "$secret" "$dir"'
 hexkey=$(tr -d "[:space:]" <"$dir/right.key")
 rm -f "$dir/right.key" "$dir/volume.key"
 check "neither is the key" eval '! grep -raqF "$hexkey" "$dir"'
+(umask 077 && echo "$hexkey" >"$dir/volume.key") # for the check at the end
 done_testing

@@ -83,5 +83,6 @@ sed -i 's/^name = .*/name = another/' "$ini"
 "$pluri" mount "$ini" "$mnt" >"$dir/out" 2>&1
 check "another volume's name is refused" test $? = 1
 check "with both names" grep -q "another" "$dir/out"
+sed -i "s/^name = .*/name = sys-$name/" "$ini"
 
 done_testing

@@ -54,6 +54,9 @@ done_testing() {
 	if grep -qsE 'Sanitizer|runtime error:' "$dir"/state*/daemon.log; then
 		fail "a sanitizer spoke"
 	fi
+	if [ -e "${state-}/volume.db" ] && [ -e "${ini-}" ]; then
+		check "fsck finds nothing" fsck_clean
+	fi
 	printf '1..%d\n' $checks
 	[ $failures = 0 ]
 }
@@ -180,6 +183,28 @@ unmount_dead() {
 	mounted || return 0
 	fusermount3 -uz "$mnt" 2>/dev/null || umount -l "$mnt"
 	wait_for 10 not_mounted
+}
+
+# What a check of the volume finds, mounted or not, one code a line; those in
+# $fsck_may, which a test has brought about on purpose, are left out.
+fsck_codes() {
+	"$pluri" fsck "$ini" --json >"$dir/fsck.json" 2>"$dir/fsck.err"
+	[ $? != 1 ] || { sed 's/^/# /' "$dir/fsck.err"; return 1; }
+	python3 - "$dir/fsck.json" "${fsck_may-}" <<-'EOS'
+	import json, sys
+	o = json.load(open(sys.argv[1]))
+	for f in o["findings"]:
+	    if f["code"] not in sys.argv[2].split():
+	        print(f["code"])
+	EOS
+}
+
+fsck_clean() {
+	local found
+	found=$(fsck_codes) || { echo "$found"; return 1; }
+	[ -n "$found" ] || return 0
+	"$pluri" fsck "$ini" 2>&1 | head -n 40 | sed 's/^/# /'
+	return 1
 }
 
 # status_json [JQ-LIKE PATH...]: a member of status --json

@@ -221,6 +221,7 @@ umount_it || fail "umount"
 
 sed -i 's|^credentials = .*|credentials = env:PLURI_TEST_CRED|' "$ini"
 PLURI_TEST_CRED=$(cat "$dir/s3.cred")
+cred=$PLURI_TEST_CRED
 export PLURI_TEST_CRED
 "$pluri" apply "$ini" >"$dir/apply.out" 2>&1 || sed 's/^/# /' "$dir/apply.out"
 check "mounted, credentials from the environment" mount_it
@@ -233,4 +234,5 @@ check "unmounted" umount_it
 rm "$dir/s3.cred"
 check "the secret is in no file of state, stores, logs, or output" \
 	eval '! grep -raqF "$secret" "$dir"'
+export PLURI_TEST_CRED=$cred # for the check at the end
 done_testing

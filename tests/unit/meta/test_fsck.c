@@ -272,6 +272,19 @@ static void fsck__chunk_lost__extent_stays(void **state)
 		-EBADMSG);
 }
 
+static void fsck__chunk_lost__file_is_cut_and_removed(void **state)
+{
+	struct storage *s = *state;
+	bool more = false;
+
+	storage_poke(s, "UPDATE extent SET chunk = 900 WHERE ino = 4;"
+			"UPDATE chunk SET refs = 0 WHERE num IN (1, 2)");
+	assert_int_equal(extent_punch(s->tx, 4, 100, 100, 9, &more, NULL), 0);
+	assert_int_equal(
+		extent_punch(s->tx, 4, 0, UINT64_MAX, 9, &more, NULL), 0);
+	expect_clean(s);
+}
+
 static void fsck__overlap_mended__later_chunk_wins(void **state)
 {
 	struct storage *s = *state;
@@ -427,6 +440,7 @@ int main(void)
 		fsck_test(fsck__extents_damaged__found_and_mended),
 		fsck_test(fsck__trims_damaged__found_and_mended),
 		fsck_test(fsck__chunk_lost__extent_stays),
+		fsck_test(fsck__chunk_lost__file_is_cut_and_removed),
 		fsck_test(fsck__overlap_mended__later_chunk_wins),
 		fsck_test(fsck__storage_damaged__found_and_mended),
 		fsck_test(fsck__only_copy_on_unknown_store__shard_stays),
