@@ -100,6 +100,23 @@ static int xattr_known(const char *name, struct pluri_err *err)
 	return pluri_fail(err, EOPNOTSUPP, "attribute %.64s is not kept", name);
 }
 
+static bool xattr_is_config(const char *name)
+{
+	return name && strcmp(name, XATTR_CONFIG) == 0;
+}
+
+static int xattr_config(const struct volume *v, struct pluri_room *to)
+{
+	const size_t len = strlen(v->config->file);
+
+	if (to->cap > 0 && len > to->cap)
+		return -ERANGE;
+	if (to->cap > 0)
+		memcpy(to->data, v->config->file, len);
+	to->len = len;
+	return 0;
+}
+
 static int xattr_begin(
 	struct volume *v, struct meta_tx **ret, struct pluri_err *err)
 {
@@ -200,7 +217,7 @@ int xattr_set(struct volume *v, uint64_t ino, const char *name,
 	const int64_t now = clock_real_ns(v->clock);
 	struct tree_attr a = {.ino = ino};
 	struct node *n = NULL;
-	int r = xattr_known(name, err);
+	int r = xattr_is_config(name) ? -EPERM : xattr_known(name, err);
 
 	if (r >= 0)
 		r = node_pin(v->nodes, ino, &n);
@@ -221,6 +238,8 @@ int xattr_get(struct volume *v, uint64_t ino, const char *name,
 	struct meta_tx *tx = NULL;
 	int r = xattr_known(name, err);
 
+	if (xattr_is_config(name))
+		return xattr_config(v, to);
 	if (r == 0 && xattr_none(v, name)) {
 		to->len = 0;
 		return name ? -ENODATA : 0;
@@ -240,7 +259,7 @@ int xattr_del(
 	const int64_t now = clock_real_ns(v->clock);
 	struct meta_tx *tx = NULL;
 	struct node *n = NULL;
-	int r = xattr_known(name, err);
+	int r = xattr_is_config(name) ? -EPERM : xattr_known(name, err);
 
 	if (r == 0)
 		r = node_pin(v->nodes, ino, &n);

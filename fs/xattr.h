@@ -15,6 +15,9 @@
 #include "meta/tree.h"
 
 #define XATTR_CAPS "security.capability"
+/* Every object has it, and no list names it: the INI's path, for the tools,
+ * which find it here when -o fsname= took its place in the mount table. */
+#define XATTR_CONFIG "user.pluri.config"
 
 /* What a volume has had: bits of volume.xattrs. */
 #define XATTR_ANY 1u

@@ -2,14 +2,17 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "fs/xattr.h"
 
 #include "tools/mountinfo.h"
 
 #define MOUNTINFO_MAX (16u << 20)
-#define MOUNTINFO_TYPE "fuse.pluri"
+#define MOUNTINFO_TYPE "fuse"
+#define MOUNTINFO_SOURCE "pluri:"
 
 struct mountinfo_line {
 	const char *dir, *type, *source; /* each ends at a blank */
@@ -72,22 +75,24 @@ static int mountinfo_take(const struct mountinfo_line *l, const char *path,
 {
 	struct mountinfo m;
 	char type[PATH_MAX] = "";
+	size_t n = strlen(MOUNTINFO_TYPE);
 
 	if (mountinfo_copy(l->dir, m.dir) < 0 ||
 		mountinfo_copy(l->source, m.config) < 0 ||
 		mountinfo_copy(l->type, type) < 0)
 		return pluri_fail(err, ENAMETOOLONG,
 			"%s: a mount's path is too long", path);
-	if (strcmp(type, MOUNTINFO_TYPE) != 0)
+	if (strncmp(type, MOUNTINFO_TYPE, n) != 0 ||
+		(type[n] && type[n] != '.'))
 		return pluri_fail(err, ENOENT,
 			"%s is not in a mounted volume: it is in the %s "
 			"mounted at %s",
 			path, type, m.dir);
-	if (strncmp(m.config, "pluri:/", 7) != 0)
-		return pluri_fail(err, EINVAL,
-			"%s: the mount at %s does not name its INI", path,
-			m.dir);
-	memmove(m.config, m.config + 6, strlen(m.config + 6) + 1);
+	n = strlen(MOUNTINFO_SOURCE);
+	if (strncmp(m.config, MOUNTINFO_SOURCE "/", n + 1) == 0)
+		memmove(m.config, m.config + n, strlen(m.config + n) + 1);
+	else
+		m.config[0] = 0;
 	(void)snprintf(
 		m.path, sizeof(m.path), "%s", mountinfo_below(path, m.dir));
 	*ret = m;
@@ -183,9 +188,31 @@ static int mountinfo_real(
 	return 0;
 }
 
+/* Whoever mounted it answers what he likes: a path is all it is taken for. */
+static int mountinfo_ask(struct mountinfo *m, struct pluri_err *err)
+{
+	const ssize_t n = getxattr(
+		m->dir, XATTR_CONFIG, m->config, sizeof(m->config) - 1);
+	const int e = n < 0 ? errno : EINVAL;
+
+	m->config[n > 0 ? n : 0] = 0;
+	if (m->config[0] == '/')
+		return 0;
+	if (e == ENODATA || e == EOPNOTSUPP)
+		return pluri_fail(err, ENOENT,
+			"%s is not in a mounted volume: another FUSE "
+			"filesystem is mounted there",
+			m->dir);
+	return pluri_fail(err, e,
+		"the mount at %s does not tell its INI: %s; fusermount3 -u %s "
+		"unmounts it",
+		m->dir, strerror(e), m->dir);
+}
+
 int mountinfo_find(
 	const char *path, struct mountinfo *ret, struct pluri_err *err)
 {
+	struct mountinfo m;
 	struct buf b;
 	char real[PATH_MAX];
 	int r;
@@ -196,7 +223,11 @@ int mountinfo_find(
 	buf_init(&b, MOUNTINFO_MAX);
 	r = mountinfo_read(&b, err);
 	if (r == 0)
-		r = mountinfo_match(buf_text(&b), real, ret, err);
+		r = mountinfo_match(buf_text(&b), real, &m, err);
 	buf_free(&b);
+	if (r == 0 && m.config[0] == 0)
+		r = mountinfo_ask(&m, err);
+	if (r == 0)
+		*ret = m;
 	return r;
 }

@@ -1,7 +1,8 @@
 /*
  * tools/mountinfo.h - which mounted volume a path lies in, as the kernel tells
- * in /proc/self/mountinfo. Never touches the filesystem behind a mount point,
- * since its daemon may be dead.
+ * in /proc/self/mountinfo. The filesystem behind a mount point is not touched,
+ * since its daemon may be dead; only a FUSE mount that bears another name
+ * (-o fsname=, -o subtype=) is asked whether it is one of ours.
  */
 #ifndef PLURI_TOOLS_MOUNTINFO_H
 #define PLURI_TOOLS_MOUNTINFO_H
@@ -22,7 +23,7 @@ int mountinfo_find(const char *path, struct mountinfo *ret,
 
 /*
  * The same for an absolute path without ".", ".." or symbolic links and the
- * text of a mountinfo file.
+ * text of a mountinfo file. config is "" for a mount that has to be asked.
  */
 int mountinfo_match(const char *text, const char *path, struct mountinfo *ret,
 	struct pluri_err *err);

@@ -75,10 +75,23 @@ static void match__lines_cut_short__passed_over(void **state)
 {
 	(void)state;
 	assert_int_equal(match("1 0 0:1\n\n1 0 0:1 / /mnt\n" A, "/mnt/a"), 0);
+	assert_int_equal(match("1 0 0:1 / /mnt rw - fuse.pluri\n", "/mnt"), 0);
+}
+
+static void match__fuse_under_another_name__to_be_asked(void **state)
+{
+	(void)state;
 	assert_int_equal(
-		match("1 0 0:1 / /mnt rw - fuse.pluri\n", "/mnt"), -EINVAL);
-	assert_int_equal(match("1 0 0:1 / /mnt rw - fuse.pluri x rw\n", "/mnt"),
-		-EINVAL);
+		match("1 0 0:1 / /mnt rw - fuse.pluri x rw\n", "/mnt/f"), 0);
+	assert_string_equal(m.dir, "/mnt");
+	assert_string_equal(m.config, "");
+	assert_string_equal(m.path, "f");
+	assert_int_equal(match("1 0 0:1 / /mnt rw - fuse x rw\n", "/mnt"), 0);
+	assert_int_equal(
+		match("1 0 0:1 / /mnt rw - fuse.y pluri:/a rw\n", "/mnt"), 0);
+	assert_string_equal(m.config, "/a");
+	assert_int_equal(
+		match("1 0 0:1 / /mnt rw - fuseblk x rw\n", "/mnt"), -ENOENT);
 }
 
 static void find__root__named_by_its_type(void **state)
@@ -99,6 +112,7 @@ int main(void)
 		cmocka_unit_test(match__mount_on_a_mount__the_upper_one),
 		cmocka_unit_test(match__octal_escapes__undone),
 		cmocka_unit_test(match__lines_cut_short__passed_over),
+		cmocka_unit_test(match__fuse_under_another_name__to_be_asked),
 		cmocka_unit_test(find__root__named_by_its_type),
 	};
 
