@@ -19,6 +19,7 @@ class Shape:
     def __init__(self, bench, name, *options):
         self.bench, self.name, self.options = bench, name, options
         self.pluri = Pluri(bench.base, bench.build)
+        bench.subjects.append(self.pluri)
         self.top = None
         self.values = {}
 
