@@ -10,8 +10,10 @@
 
 /*
  * Asked for SEEK_DATA and SEEK_HOLE alone. Pages that the kernel has not
- * written back are holes to us, and it does not write them before it asks: so
- * there must be none, as long as writing goes through.
+ * written back are holes to us, and it does not write them before it asks: a
+ * fresh file would be copied as zeros. So with its write cache it has to find
+ * an answer itself, which is that all bytes up to the size that it knows are
+ * data.
  */
 static void fuse_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 	struct fuse_file_info *fi)
@@ -23,6 +25,10 @@ static void fuse_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 	int r = -EINVAL;
 
 	(void)fi;
+	if (v->writeback) {
+		(void)fuse_reply_err(req, ENOSYS);
+		return;
+	}
 	if (whence == SEEK_DATA || whence == SEEK_HOLE)
 		r = off < 0 ? -ENXIO : node_pin(v->nodes, ino, &n);
 	if (r >= 0)
