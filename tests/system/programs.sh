@@ -200,18 +200,22 @@ fi
 
 sql() { sqlite3 -bail "$@"; }
 if have sqlite3; then
+	# but for wal each connection says its mode anew
 	for mode in delete truncate persist wal; do
 		db=$w/$mode.db
 		check "SQLite, $mode: written" eval 'quiet sql "$db" \
 			"PRAGMA journal_mode=$mode" "CREATE TABLE t(a, b)" &&
 			for i in 1 2 3 4 5 6 7 8; do echo "BEGIN;
 			INSERT INTO t SELECT $i, randomblob(2000) FROM
-			pragma_function_list; COMMIT;"; done | sql "$db"'
+			pragma_function_list; COMMIT;"; done |
+			quiet sql -cmd "PRAGMA journal_mode=$mode" "$db"'
 		check "SQLite, $mode: two writers" eval '
 			(for i in $(seq 20); do echo "PRAGMA busy_timeout=60000;
+			PRAGMA journal_mode=$mode;
 			INSERT INTO t VALUES(1000, $i);" | quiet sql "$db" ||
 			exit 1; done) & one=$!
 			(for i in $(seq 20); do echo "PRAGMA busy_timeout=60000;
+			PRAGMA journal_mode=$mode;
 			INSERT INTO t VALUES(1000, $i);" | quiet sql "$db" ||
 			exit 1; done) & wait $one && wait $!'
 		is "SQLite, $mode: all is there" 40 \
@@ -233,10 +237,12 @@ if have sqlite3; then
 			"$(sql "$w/$mode.db" 'PRAGMA integrity_check')"
 		db=$w/$mode.db
 		# numbers that are told of are committed
-		python3 - "$db" "$dir/told" 2>/dev/null <<'END' &
+		python3 - "$db" "$dir/told" $mode 2>/dev/null <<'END' &
 import os, sqlite3, sys
 c = sqlite3.connect(sys.argv[1], isolation_level=None)
-c.execute("pragma synchronous=full")
+# "full" would not wait for the journal's name to go; "extra" does
+c.execute("pragma synchronous=extra")
+c.execute("pragma journal_mode=" + sys.argv[3])
 told = open(sys.argv[2], "w")
 for i in range(100000):
     c.execute("insert into t values(2000, ?)", (i,))

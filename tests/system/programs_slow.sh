@@ -74,7 +74,8 @@ else
 		test "$(pg_count)" -ge "$seen"
 	check "PostgreSQL: sums agree after kill -9" pg_even
 	check "PostgreSQL: vacuum and reindex" eval '
-		pg_sql "VACUUM FULL" && pg_sql "REINDEX DATABASE postgres"'
+		pg_sql "VACUUM FULL" >"$dir/vacuum.out" &&
+		pg_sql "REINDEX DATABASE postgres" >"$dir/vacuum.out"'
 	check "PostgreSQL: stopped" pg_ctl stop
 	check "PostgreSQL: checksums" quiet pg_user "$pg_bin/pg_checksums" \
 		-c -D "$w/pg"
