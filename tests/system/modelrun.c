@@ -159,7 +159,7 @@ static bool run_work(struct run *r, uint64_t steps, bool killed)
 		return true;
 	for (unsigned i = 0; i < r->procs; i++)
 		model_worker_end(&r->worker[i]);
-	if (!killed)
+	if (!killed || model_event(&r->at, "recover") == 0)
 		model_shrink(bad, r->seed);
 	return false;
 }
@@ -227,8 +227,7 @@ static bool run_crash(struct run *r)
 		fine = model_crash_check(w, why) ||
 		       run_wrong("after a crash", i, why);
 		if (!fine)
-			(void)model_trace_save(
-				"/tmp/plurifs-crash.trace", w->op, w->ops);
+			model_keep(w, r->seed);
 		fine = fine && run_resync(w);
 	}
 	return fine;

@@ -6,8 +6,6 @@
  * drawn from few names, descriptors from few slots, and what is not there
  * fails alike on both sides. Side 0 is the reference, a directory of this
  * machine; side 1 is the mount.
- *
- * One thread each process.
  */
 #ifndef TESTS_SYSTEM_MODELRUN_H
 #define TESTS_SYSTEM_MODELRUN_H
@@ -86,6 +84,7 @@ bool model_wrong(char to[MODEL_TEXT], const char *fmt, ...)
 
 struct model_side {
 	int base; /* the subtree's directory */
+	int broken; /* errno of a listing */
 	int fd[MODEL_ACTORS][MODEL_SLOTS];
 	int flags[MODEL_ACTORS][MODEL_SLOTS]; /* given to open */
 };
@@ -119,6 +118,7 @@ struct model_pair {
 	struct model_side side[2];
 	struct model_result result[2];
 	struct model_shared *shared;
+	int64_t began; /* ns: the operation */
 	char why[MODEL_TEXT];
 };
 
@@ -189,6 +189,7 @@ int model_replay(struct model_worker *w, const struct model_op *op, size_t n,
 /* Is the mount's subtree what it may be after the daemon died? */
 bool model_crash_check(struct model_worker *w, char why[]);
 void model_shrink(struct model_worker *w, uint64_t seed);
+void model_keep(struct model_worker *w, uint64_t seed); /* where it stays */
 int model_trace_save(const char *path, const struct model_op *op, size_t n);
 int model_trace_load(const char *path, struct model_op **ret, size_t *ret_n);
 /* Processes race in one directory: true, or why not. */

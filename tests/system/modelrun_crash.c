@@ -30,8 +30,10 @@ struct crash_life { /* of a file in the copy */
 struct crash_file { /* of the mount */
 	const char *path;
 	uint64_t birth;
-	uint64_t size, synced, last; /* now; at its fsync; in the copy */
+	uint64_t size, top, synced,
+		last; /* now, looked at; at its fsync; in the copy */
 	bool fits; /* the size is one that it had */
+	uint64_t odd; /* the byte that nobody wrote */
 	uint8_t *now, *fine;
 };
 
@@ -47,6 +49,7 @@ struct crash {
 	size_t files;
 	uint8_t *room;
 	size_t synced; /* operations that must be there */
+	const struct crash_file *tell; /* of whom to tell what was done */
 };
 
 static bool crash_syncs(const struct model_op *op)
@@ -163,12 +166,12 @@ static void crash_load(struct crash *c, struct crash_file *f)
 	char full[MODEL_PATH * 3];
 	int fd;
 
-	f->now = calloc(1, CRASH_LOOKED);
-	f->fine = calloc(1, CRASH_LOOKED);
+	f->top = f->size < CRASH_LOOKED ? f->size : CRASH_LOOKED;
+	f->now = calloc(1, f->top + 1);
+	f->fine = calloc(1, f->top + 1);
 	(void)snprintf(full, sizeof(full), "%s/%s", c->w->mount, f->path);
 	fd = open(full, O_RDONLY | O_NOATIME | O_CLOEXEC);
-	if (!f->now || !f->fine || fd < 0 ||
-		pread(fd, f->now, CRASH_LOOKED, 0) < 0)
+	if (!f->now || !f->fine || fd < 0 || pread(fd, f->now, f->top, 0) < 0)
 		f->size = UINT64_MAX; /* never fits */
 	(void)close(fd);
 }
@@ -205,10 +208,10 @@ static bool crash_look(
 static void crash_allow(
 	struct crash *c, struct crash_file *f, uint64_t size, bool whole)
 {
-	uint64_t top = f->size < CRASH_LOOKED ? f->size : CRASH_LOOKED;
+	uint64_t top = f->top;
 
 	if (whole) {
-		memset(f->fine, 0, CRASH_LOOKED);
+		memset(f->fine, 0, f->top);
 		f->fits = false;
 		f->synced = size;
 	}
@@ -222,6 +225,18 @@ static void crash_allow(
 		f->fine[i] |= c->room[i] == f->now[i];
 }
 
+/* What happened to a file that is wrong. */
+static void crash_history(const struct crash *c, const struct model_op *op,
+	uint64_t n, uint64_t size)
+{
+	char text[MODEL_TEXT];
+
+	model_tell(op, text);
+	(void)printf("#   %llu: byte %llu is %02x of %llu: %s\n",
+		(unsigned long long)n, (unsigned long long)c->tell->odd,
+		c->room[c->tell->odd], (unsigned long long)size, text);
+}
+
 static void crash_after(struct crash *c, const struct model_op *op, uint64_t n)
 {
 	const bool sync =
@@ -231,30 +246,35 @@ static void crash_after(struct crash *c, const struct model_op *op, uint64_t n)
 	uint64_t size = 0;
 
 	crash_touched(c, op, n, birth);
-	for (unsigned by = 0; by < 5; by++)
-		for (size_t i = 0; i < c->files && birth[by]; i++)
-			if (c->file[i].birth == birth[by] &&
-				crash_look(c, op, by, &size))
-				crash_allow(
-					c, &c->file[i], size, sync && by == 3);
+	for (size_t i = 0; i < 5 * c->files; i++) {
+		const unsigned by = (unsigned)(i / c->files);
+		struct crash_file *f = &c->file[i % c->files];
+
+		if (!birth[by] || f->birth != birth[by] ||
+			!crash_look(c, op, by, &size))
+			continue;
+		if (c->tell == f)
+			crash_history(c, op, n, size);
+		crash_allow(c, f, size, sync && by == 3);
+	}
 }
 
-static bool crash_judge(const struct crash_file *f, char why[])
+static bool crash_judge(struct crash_file *f, char why[])
 {
-	const uint64_t top = f->size < CRASH_LOOKED ? f->size : CRASH_LOOKED;
-
 	if (!f->fits)
 		return model_wrong(why, "%s: %lld bytes, was synced with %llu",
 			f->path, (long long)f->size,
 			(unsigned long long)f->synced);
-	for (uint64_t i = 0; i < top; i++)
-		if (!f->fine[i] && (f->now[i] || i < f->synced))
+	for (uint64_t i = 0; i < f->top; i++)
+		if (!f->fine[i] && (f->now[i] || i < f->synced)) {
+			f->odd = i;
 			return model_wrong(why,
 				"%s: byte %llu is %02x; %llu bytes, was synced "
 				"with %llu",
 				f->path, (unsigned long long)i, f->now[i],
 				(unsigned long long)f->size,
 				(unsigned long long)f->synced);
+		}
 	return true;
 }
 
@@ -291,18 +311,14 @@ static void crash_whole(struct crash *c)
 	model_tree_free(&t);
 }
 
-/* The bytes of c->file, whose births are known. */
-static bool crash_bytes(struct crash *c, char why[])
+static int crash_pass(struct crash *c)
 {
 	struct crash again = *c;
-	bool fine = true;
 
 	again.life = NULL;
 	(void)snprintf(again.copy, sizeof(again.copy), "%s.bytes", c->w->base);
-	for (size_t i = 0; i < c->files; i++)
-		crash_load(c, &c->file[i]);
 	if (crash_begin(&again) < 0)
-		return model_wrong(why, "no copy of the tree");
+		return -EIO;
 	crash_whole(&again);
 	for (size_t i = 0; i < c->w->ops; i++) {
 		crash_do(&again, &c->w->op[i]);
@@ -313,8 +329,27 @@ static bool crash_bytes(struct crash *c, char why[])
 	}
 	crash_finish(&again);
 	free(again.life);
+	return 0;
+}
+
+/* The bytes of c->file, whose births are known. */
+static bool crash_bytes(struct crash *c, char why[])
+{
+	bool fine = true;
+
+	for (size_t i = 0; i < c->files; i++)
+		crash_load(c, &c->file[i]);
+	if (crash_pass(c) < 0)
+		return model_wrong(why, "no copy of the tree");
+	c->tell = NULL;
+	for (size_t i = 0; i < c->files && fine; i++) {
+		fine = crash_judge(&c->file[i], why);
+		c->tell = &c->file[i];
+	}
+	if (!fine)
+		(void)crash_pass(c);
+	c->tell = NULL;
 	for (size_t i = 0; i < c->files; i++) {
-		fine = fine && crash_judge(&c->file[i], why);
 		free(c->file[i].now);
 		free(c->file[i].fine);
 	}

@@ -213,17 +213,26 @@ static int64_t data_copy(
 	return n < 0 ? -errno : (int64_t)(op->len - left);
 }
 
+/* Where holes are found differs: afterwards the position is the same again. */
 static int64_t data_seek(
 	struct model_side *s, const struct model_op *op, struct model_result *r)
 {
 	const int whence = (int)op->flags;
+	const int fd = model_slot(s, op);
+	const bool holes = whence == SEEK_DATA || whence == SEEK_HOLE;
 	const off_t off = whence == SEEK_END ? -(off_t)(op->off & 0xffff)
 					     : (off_t)op->off;
+	struct stat st;
+	int64_t ret;
 
 	(void)r;
-	if (data_direct(s, op) && (whence == SEEK_SET || whence == SEEK_END))
-		return 0;
-	return data_code(lseek(model_slot(s, op), off, whence));
+	if ((data_direct(s, op) && !holes) ||
+		(fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)))
+		return 0; /* a directory's positions mean nothing */
+	ret = data_code(lseek(fd, off, whence));
+	if (holes)
+		(void)lseek(fd, (off_t)(op->off2 & 0xffff), SEEK_SET);
+	return ret;
 }
 
 static int64_t data_sync(

@@ -259,7 +259,7 @@ static int64_t do_readdir(
 
 	if (!dir)
 		return -errno;
-	while (n < 512 && (e = readdir(dir))) {
+	while (n < 512 && (errno = 0, e = readdir(dir))) {
 		const bool own = strcmp(e->d_name, ".") != 0 &&
 				 strcmp(e->d_name, "..") != 0;
 		const int looked = fstatat(
@@ -269,6 +269,7 @@ static int64_t do_readdir(
 			    own && looked == 0 && st.st_ino != e->d_ino) < 0)
 			abort();
 	}
+	s->broken = errno;
 	(void)closedir(dir);
 	qsort(line, n, sizeof(line[0]), do_by_name);
 	for (size_t i = 0; i < n; i++) {
@@ -278,7 +279,7 @@ static int64_t do_readdir(
 		r->len += len;
 		free(line[i]);
 	}
-	return (int64_t)n;
+	return s->broken ? -s->broken : (int64_t)n;
 }
 
 static int64_t do_fsyncdir(

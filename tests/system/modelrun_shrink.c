@@ -117,16 +117,31 @@ static void shrink_tell(const struct shrink *s)
 	(void)printf("# %s\n", s->why);
 }
 
-void model_shrink(struct model_worker *w, uint64_t seed)
+static void shrink_keep(struct model_worker *w, uint64_t seed,
+	const struct model_op *op, size_t n)
 {
-	struct shrink s = {.w = w, .n = w->ops, .until = time(NULL)};
 	char path[MODEL_PATH];
 	char base[MODEL_PATH + 16];
 	const char *tmp = getenv("TMPDIR");
 
-	s.until += SHRINK_SECONDS;
 	(void)snprintf(path, sizeof(path), "%s/plurifs-model-%llu.trace",
 		tmp ? tmp : "/tmp", (unsigned long long)seed);
+	(void)snprintf(base, sizeof(base), "%s.base", path);
+	(void)model_trace_save(path, op, n);
+	(void)model_tree_copy(w->base, base);
+	(void)printf("# kept; again: TRACE=%s model.sh\n", path);
+}
+
+void model_keep(struct model_worker *w, uint64_t seed)
+{
+	shrink_keep(w, seed, w->op, w->ops);
+}
+
+void model_shrink(struct model_worker *w, uint64_t seed)
+{
+	struct shrink s = {.w = w, .n = w->ops, .until = time(NULL)};
+
+	s.until += SHRINK_SECONDS;
 	s.op = malloc((s.n + 1) * sizeof(*s.op));
 	s.try = malloc((s.n + 1) * sizeof(*s.op));
 	if (!s.op || !s.try)
@@ -140,10 +155,7 @@ void model_shrink(struct model_worker *w, uint64_t seed)
 	} else {
 		(void)printf("# does not fail alone\n");
 	}
-	(void)model_trace_save(path, s.op, s.n);
-	(void)snprintf(base, sizeof(base), "%s.base", path);
-	(void)model_tree_copy(w->base, base);
-	(void)printf("# kept; again: TRACE=%s model.sh\n", path);
+	shrink_keep(w, seed, s.op, s.n);
 	free(s.op);
 	free(s.try);
 }

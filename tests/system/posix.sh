@@ -119,6 +119,9 @@ f = os.open("hole", os.O_RDWR | os.O_CREAT)
 os.pwrite(f, b"a" * 100000, 0); os.pwrite(f, b"z", 9000000)
 assert os.fstat(f).st_size == 9000001
 assert os.pread(f, 10, 5000000) == bytes(10)
+assert 200000 <= os.lseek(f, 200000, os.SEEK_DATA) <= 9000000
+assert 200000 <= os.lseek(f, 200000, os.SEEK_HOLE) <= 9000001
+assert os.lseek(f, 8999999, os.SEEK_DATA) <= 9000000
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
 libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_long, ctypes.c_long]
