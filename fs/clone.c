@@ -56,7 +56,8 @@ static int clone_check(
 static int clone_rows(struct volume *v, const struct extent_copy *c,
 	struct tree_attr *a, uint64_t *ret_done, struct pluri_err *err)
 {
-	const int64_t now = clock_real_ns(v->clock);
+	const int64_t mtime = a->mtime_ns;
+	const int64_t ctime = a->ctime_ns;
 	struct meta_tx *tx = NULL;
 	uint64_t done = 0;
 	int r = meta_begin(v->meta, &tx, err);
@@ -69,8 +70,8 @@ static int clone_rows(struct volume *v, const struct extent_copy *c,
 	if (r >= 0) {
 		if (c->to_off + done > a->size)
 			a->size = c->to_off + done;
-		a->mtime_ns = now;
-		a->ctime_ns = now;
+		a->mtime_ns = mtime;
+		a->ctime_ns = ctime;
 		r = tree_set(tx,
 			TREE_SET_SIZE | TREE_SET_MTIME | TREE_SET_CTIME, a,
 			err);
@@ -89,10 +90,14 @@ static int clone_rows(struct volume *v, const struct extent_copy *c,
 static int clone_step(struct volume *v, struct node *n,
 	const struct extent_copy *c, uint64_t *ret_done, struct pluri_err *err)
 {
+	const int64_t now = clock_real_ns(v->clock);
 	struct tree_attr a = {0};
 	uint64_t done = 0;
 	int r = node_know(v, n, err);
 
+	/* Who keeps the times: see write_touch(). */
+	a.mtime_ns = v->writeback ? n->mtime_ns : now;
+	a.ctime_ns = v->writeback ? n->ctime_ns : now;
 	if (r >= 0)
 		r = clone_rows(v, c, &a, &done, err);
 	if (r >= 0)

@@ -50,6 +50,15 @@ void fuse_answer_err(fuse_req_t req, int rc, const struct pluri_err *err)
 	(void)fuse_reply_err(req, code);
 }
 
+static struct timespec fuse_time(int64_t t)
+{
+	int64_t sec = 0;
+	int64_t nsec = 0;
+
+	tree_time_split(t, &sec, &nsec);
+	return (struct timespec){.tv_sec = sec, .tv_nsec = nsec};
+}
+
 void fuse_attr(const struct tree_attr *a, struct stat *ret)
 {
 	*ret = (struct stat){.st_ino = a->ino,
@@ -61,25 +70,9 @@ void fuse_attr(const struct tree_attr *a, struct stat *ret)
 		.st_size = (off_t)a->size,
 		.st_blocks = (blkcnt_t)((a->bytes + 511) / 512),
 		.st_blksize = FUSE_REQUEST_MAX};
-	ret->st_atim.tv_sec = a->atime_ns / 1000000000;
-	ret->st_atim.tv_nsec = a->atime_ns % 1000000000;
-	ret->st_mtim.tv_sec = a->mtime_ns / 1000000000;
-	ret->st_mtim.tv_nsec = a->mtime_ns % 1000000000;
-	ret->st_ctim.tv_sec = a->ctime_ns / 1000000000;
-	ret->st_ctim.tv_nsec = a->ctime_ns % 1000000000;
-	/* Before 1970 the division leaves a negative rest. */
-	if (ret->st_atim.tv_nsec < 0) {
-		ret->st_atim.tv_nsec += 1000000000;
-		ret->st_atim.tv_sec--;
-	}
-	if (ret->st_mtim.tv_nsec < 0) {
-		ret->st_mtim.tv_nsec += 1000000000;
-		ret->st_mtim.tv_sec--;
-	}
-	if (ret->st_ctim.tv_nsec < 0) {
-		ret->st_ctim.tv_nsec += 1000000000;
-		ret->st_ctim.tv_sec--;
-	}
+	ret->st_atim = fuse_time(a->atime_ns);
+	ret->st_mtim = fuse_time(a->mtime_ns);
+	ret->st_ctim = fuse_time(a->ctime_ns);
 }
 
 void fuse_entry_fill(const struct tree_attr *a, struct fuse_entry_param *e)

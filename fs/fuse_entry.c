@@ -55,12 +55,7 @@ static void fuse_getattr(
 
 static int64_t fuse_ns(const struct timespec *t)
 {
-	const int64_t most = INT64_MAX / 1000000000 - 1;
-
-	/* beyond the years 1678 and 2262: the nearest that can be told */
-	if (t->tv_sec > most || t->tv_sec < -most)
-		return (t->tv_sec < 0 ? -most : most) * 1000000000;
-	return (int64_t)t->tv_sec * 1000000000 + t->tv_nsec;
+	return tree_time(t->tv_sec, t->tv_nsec);
 }
 
 static unsigned fuse_set_mask(
@@ -108,6 +103,7 @@ static unsigned fuse_set_mask(
 static int fuse_chown_nothing(
 	fuse_req_t req, fuse_ino_t ino, struct pluri_err *err)
 {
+	const struct xattr_who who = fuse_who(req);
 	struct volume *v = fuse_volume(req);
 	const uid_t uid = fuse_req_ctx(req)->uid;
 	struct tree_attr a = {0};
@@ -115,7 +111,7 @@ static int fuse_chown_nothing(
 
 	if (r < 0 || S_ISDIR(a.mode) || !(a.mode & (S_ISUID | S_ISGID)))
 		return r;
-	return uid == 0 || uid == a.uid ? xattr_strip(v, ino, err) : 0;
+	return uid == 0 || uid == a.uid ? xattr_strip(v, ino, &who, err) : 0;
 }
 
 static void fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
@@ -123,6 +119,7 @@ static void fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 {
 	struct volume *v = fuse_volume(req);
 	const int64_t now = clock_real_ns(v->clock);
+	const struct xattr_who who = fuse_who(req);
 	struct tree_attr a = {.ino = ino};
 	struct pluri_err err = {0};
 	struct node *n = NULL;
@@ -131,7 +128,7 @@ static void fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 
 	(void)fi;
 	if (r >= 0 && fuse_wire_kills())
-		r = xattr_strip(v, ino, &err);
+		r = xattr_strip(v, ino, &who, &err);
 	else if (r >= 0 && (to_set & ~FUSE_SET_ATTR_CTIME) == 0)
 		r = fuse_chown_nothing(req, ino, &err);
 	if (r >= 0)

@@ -11,6 +11,8 @@
 #include "fs/node.h"
 #include "fs/xattr.h"
 
+#define FUSE_GROUPS_MAX 256
+
 /*
  * The kernel opens and closes files by itself: ENOSYS tells it that the daemon
  * has nothing to do there. Requests then carry the inode alone; a file that is
@@ -90,10 +92,9 @@ static void fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct node *n = NULL;
 	int r = to.data ? node_pin(v->nodes, ino, &n) : -ENOMEM;
 
-	(void)fi;
 	if (r >= 0)
 		r = read_bytes(v, n, &ask, (uint64_t)off, &to, &err);
-	if (r >= 0)
+	if (r >= 0 && !(fi->flags & O_NOATIME))
 		write_accessed(v, n);
 	node_unpin(v->nodes, n);
 	if (r < 0)
@@ -103,10 +104,27 @@ static void fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	free(to.data);
 }
 
+bool fuse_member(void *arg, uint32_t gid)
+{
+	fuse_req_t req = arg;
+	const struct fuse_ctx *who = fuse_req_ctx(req);
+	gid_t list[FUSE_GROUPS_MAX];
+	int n;
+
+	if (who->uid == 0 || who->gid == gid)
+		return true;
+	n = fuse_req_getgroups(req, FUSE_GROUPS_MAX, list);
+	for (int i = 0; i < n && i < FUSE_GROUPS_MAX; i++)
+		if (list[i] == gid)
+			return true;
+	return n > FUSE_GROUPS_MAX; /* nobody knows: nothing is taken away */
+}
+
 /* The kernel cannot know that the mode has changed under a write. */
 int fuse_strip(fuse_req_t req, fuse_ino_t ino, struct pluri_err *err)
 {
-	const int r = xattr_strip(fuse_volume(req), ino, err);
+	const struct xattr_who who = fuse_who(req);
+	const int r = xattr_strip(fuse_volume(req), ino, &who, err);
 
 	if (r > 0)
 		fuse_stale(req, ino);
@@ -118,8 +136,6 @@ static void fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 {
 	const struct write_ask ask = {.off = (uint64_t)off,
 		.data = {buf, size},
-		/* With its cache the kernel knows when that was, and tells. */
-		.keep_times = fi->writepage && fuse_volume(req)->writeback,
 		.stop = fuse_killed,
 		.arg = req};
 	struct volume *v = fuse_volume(req);
@@ -127,6 +143,7 @@ static void fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	struct node *n = NULL;
 	int r = node_pin(v->nodes, ino, &n);
 
+	(void)fi;
 	if (r >= 0 && fuse_wire_kills())
 		r = fuse_strip(req, ino, &err);
 	if (r >= 0)
@@ -154,24 +171,28 @@ static void fuse_fsync(
 	fuse_answer_err(req, r, &err);
 }
 
-/* Grow the file to `end` if it is shorter; it counts as written anyhow. */
+/* Grow the file to `end` if it is shorter; it counts as written anyhow, for
+ * which see write_touch(). */
 static int fuse_grow(
 	struct volume *v, struct node *n, uint64_t end, struct pluri_err *err)
 {
 	const int64_t now = clock_real_ns(v->clock);
-	struct tree_attr a = {.size = end, .mtime_ns = now};
-	uint64_t size = 0;
+	unsigned mask = TREE_SET_MTIME | TREE_SET_CTIME;
+	struct tree_attr a = {.size = end, .mtime_ns = now, .ctime_ns = now};
 	int r;
 
 	(void)pthread_mutex_lock(&n->lock);
 	r = node_know(v, n, err);
-	size = n->size;
+	if (n->size < end)
+		mask |= TREE_SET_SIZE;
+	if (v->writeback) {
+		a.mtime_ns = n->mtime_ns;
+		a.ctime_ns = n->ctime_ns;
+	}
 	(void)pthread_mutex_unlock(&n->lock);
-	if (r < 0)
+	if (r < 0 || (v->writeback && !(mask & TREE_SET_SIZE)))
 		return r;
-	return write_setattr(v, n,
-		size < end ? TREE_SET_SIZE | TREE_SET_MTIME : TREE_SET_MTIME,
-		now, &a, err);
+	return write_setattr(v, n, mask, now, &a, err);
 }
 
 static void fuse_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,

@@ -10,6 +10,7 @@
 #include "fs/names.h"
 #include "fs/read.h"
 #include "fs/write.h"
+#include "fs/xattr.h"
 
 /* What all requests share: the session's userdata. */
 struct fuse_drain { /* asking the kernel for what it has not written yet */
@@ -22,6 +23,7 @@ struct fuse {
 	const char *dir; /* the caller's */
 	struct fuse_session *se;
 	struct fuse_drain drain;
+	_Atomic unsigned waiting; /* for the kernel to write back */
 	bool signals;
 	bool mounted;
 };
@@ -46,6 +48,13 @@ void fuse_entry_fill(const struct tree_attr *a, struct fuse_entry_param *e);
 /* With the kernel's reference counted. */
 void fuse_answer_entry(fuse_req_t req, const struct tree_attr *a);
 void fuse_answer_attr(fuse_req_t req, const struct tree_attr *a);
+
+/* Is who asks privileged, or in the group? */
+bool fuse_member(void *req, uint32_t gid);
+static inline struct xattr_who fuse_who(fuse_req_t req)
+{
+	return (struct xattr_who){.member = fuse_member, .arg = req};
+}
 
 /* A write clears set-id bits and capabilities. 1: there were some. */
 int fuse_strip(fuse_req_t req, fuse_ino_t ino, struct pluri_err *err);

@@ -310,6 +310,7 @@ int node_know(struct volume *v, struct node *node, struct pluri_err *err)
 		return r;
 	node->size = a.size;
 	node->mode = a.mode;
+	node->gid = a.gid;
 	node->atime_ns = a.atime_ns;
 	node->mtime_ns = a.mtime_ns;
 	node->ctime_ns = a.ctime_ns;

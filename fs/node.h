@@ -16,7 +16,7 @@
 #include "fs/volume.h"
 #include "meta/tree.h"
 
-#define NODE_SIZE_MAX INT64_MAX /* bytes of a file */
+#define NODE_SIZE_MAX (INT64_C(1) << 53) /* bytes of a file: 8 PiB */
 #define NODE_FLUSH_MS 3000u	/* dirty bytes wait no longer than this */
 
 struct node {
@@ -27,7 +27,7 @@ struct node {
 	bool known;	     /* size and times below are set */
 	uint64_t size;	     /* what readers see */
 	int64_t atime_ns, mtime_ns, ctime_ns;
-	uint32_t mode;	     /* as in the database */
+	uint32_t mode, gid;  /* as in the database */
 	bool attr_dirty;     /* size or times are ahead of the database */
 	uint32_t policy;
 

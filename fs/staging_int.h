@@ -22,6 +22,11 @@ struct staging_pack {
 	int fd;
 	struct pack_writer *writer;
 	_Atomic bool unsynced; /* written since the last sync */
+	_Atomic uint64_t end;  /* bytes appended */
+	uint64_t synced; /* of these at the last sync; under staging.lock */
+	_Atomic bool trickles; /* the last sync was for few bytes */
+	uint64_t ahead;	       /* the file has bytes up to here, zeros maybe;
+				  under the slot's lock */
 	uint64_t opened_ms;
 	uint64_t ticket; /* of its closing */
 	bool failed;	 /* its last closing; why is in err */

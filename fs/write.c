@@ -268,8 +268,12 @@ void write_mark(struct volume *v, struct node *n)
 
 void write_touch(struct volume *v, struct node *n)
 {
-	n->mtime_ns = clock_real_ns(v->clock);
-	n->ctime_ns = n->mtime_ns;
+	/* With its cache the kernel knows when that was, and tells: an account
+	 * of our own would differ from it by a little. */
+	if (!v->writeback) {
+		n->mtime_ns = clock_real_ns(v->clock);
+		n->ctime_ns = n->mtime_ns;
+	}
 	write_mark(v, n);
 }
 
@@ -297,10 +301,7 @@ static int write_lay(struct volume *v, struct node *n,
 		return pluri_fail(err, -r, "no memory for dirty bytes");
 	if (off + data.len > n->size)
 		n->size = off + data.len;
-	if (ask->keep_times)
-		write_mark(v, n);
-	else
-		write_touch(v, n);
+	write_touch(v, n);
 	return 0;
 }
 

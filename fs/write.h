@@ -19,7 +19,6 @@ PLURI_OWN(writer);
 struct write_ask {
 	uint64_t off; /* the kernel says where appending goes */
 	struct pluri_span data;
-	bool keep_times; /* somebody else sets them */
 	int (*stop)(void *arg); /* as upload_wait; may be NULL */
 	void *arg;
 };

@@ -83,6 +83,8 @@ static int write_set(struct volume *v, struct node *n, unsigned mask,
 	n->ctime_ns = a->ctime_ns;
 	if (mask & TREE_SET_MODE)
 		n->mode = a->mode;
+	if (mask & TREE_SET_GID)
+		n->gid = a->gid;
 	if (mask & TREE_SET_ATIME)
 		n->atime_ns = a->atime_ns;
 	if (mask & TREE_SET_MTIME)

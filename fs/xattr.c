@@ -281,49 +281,56 @@ int xattr_del(
 
 /* --- set-id bits and capabilities ----------------------------------------- */
 
-static uint32_t xattr_stripped(uint32_t mode)
+/* With node->lock held. */
+static uint32_t xattr_stripped(
+	const struct node *n, const struct xattr_who *who)
 {
-	mode &= ~(uint32_t)S_ISUID;
-	if (mode & S_IXGRP)
+	uint32_t mode = n->mode & ~(uint32_t)S_ISUID;
+
+	if ((mode & S_ISGID) &&
+		((mode & S_IXGRP) || !who->member(who->arg, n->gid)))
 		mode &= ~(uint32_t)S_ISGID;
 	return mode;
 }
 
-/* With node->lock held. */
-static int xattr_strip_rows(
-	struct volume *v, struct node *n, bool caps, struct pluri_err *err)
+static int xattr_strip_rows(struct volume *v, struct node *n, uint32_t mode,
+	bool caps, struct pluri_err *err)
 {
-	struct tree_attr a = {.ino = n->ino, .mode = xattr_stripped(n->mode)};
+	struct tree_attr a = {.ino = n->ino, .mode = mode};
 	const int64_t now = clock_real_ns(v->clock);
 	struct meta_tx *tx = NULL;
 	int r = xattr_begin(v, &tx, err);
 
 	if (r < 0)
 		return r;
-	if (a.mode != n->mode)
+	if (mode != n->mode)
 		r = tree_set(tx, TREE_SET_MODE, &a, err);
 	if (r >= 0 && caps)
 		r = xattr_drop(tx, n->ino, XATTR_CAPS, now, err);
 	r = meta_end(tx, r, err);
 	if (r < 0)
 		return r;
-	n->mode = xattr_stripped(n->mode);
+	n->mode = mode;
 	return 1;
 }
 
-int xattr_strip(struct volume *v, uint64_t ino, struct pluri_err *err)
+int xattr_strip(struct volume *v, uint64_t ino, const struct xattr_who *who,
+	struct pluri_err *err)
 {
 	const bool caps = !xattr_none(v, XATTR_CAPS);
 	struct node *n = NULL;
+	uint32_t mode;
 	int r = node_pin(v->nodes, ino, &n);
 
 	if (r < 0)
 		return r;
 	(void)pthread_mutex_lock(&n->lock);
 	r = node_know(v, n, err);
-	if (r >= 0 && !S_ISDIR(n->mode) &&
-		(caps || xattr_stripped(n->mode) != n->mode))
-		r = xattr_strip_rows(v, n, caps, err);
+	if (r >= 0 && !S_ISDIR(n->mode)) {
+		mode = xattr_stripped(n, who);
+		if (caps || mode != n->mode)
+			r = xattr_strip_rows(v, n, mode, caps, err);
+	}
 	(void)pthread_mutex_unlock(&n->lock);
 	node_unpin(v->nodes, n);
 	return r;

@@ -43,9 +43,15 @@ int xattr_get(struct volume *v, uint64_t ino, const char *name,
 int xattr_del(struct volume *v, uint64_t ino, const char *name,
 	struct pluri_err *err);
 
-/* Clear set-user-id, set-group-id of executables, and capabilities, as a
- * change of content or owner by somebody else demands. 1: there were some. */
-int xattr_strip(struct volume *v, uint64_t ino, struct pluri_err *err);
+/* Clear set-user-id, set-group-id and capabilities, as a change of content or
+ * owner by somebody else demands: set-group-id stays on what its group may not
+ * execute, if who changes it is a member. 1: there were some. */
+struct xattr_who {
+	bool (*member)(void *arg, uint32_t gid);
+	void *arg;
+};
+int xattr_strip(struct volume *v, uint64_t ino, const struct xattr_who *who,
+	struct pluri_err *err);
 
 /* After chmod, in its bracket: the access list follows. */
 int xattr_follow_mode(struct volume *v, struct meta_tx *tx, uint64_t ino,

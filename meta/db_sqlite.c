@@ -316,6 +316,7 @@ static int db_sqlite_begin(struct db *db, struct pluri_err *err)
 		return r;
 	db->in_tx = true;
 	db_sqlite_file_reserve(db);
+	db_sqlite_file_ahead(db);
 	return 0;
 }
 

@@ -28,6 +28,14 @@
 
 #define DB_SQLITE_APP 0x506c7572 /* "Plur", in the header of the file */
 
+/* The log: a checkpoint begins at so many frames (one page each). */
+#define DB_SQLITE_LOG_PAGES 8192
+#define DB_SQLITE_LOG_HEAD 32
+#define DB_SQLITE_FRAME (24 + 4096)
+#define DB_SQLITE_LOG \
+	((int64_t)DB_SQLITE_LOG_PAGES * DB_SQLITE_FRAME + DB_SQLITE_LOG_HEAD)
+#define DB_SQLITE_AHEAD (1 << 20) /* bytes of zeros written at once */
+
 /* The one row of a question, as a number. */
 static int db_sqlite_file_ask(
 	struct db *db, const char *sql, int64_t *ret, struct pluri_err *err)
@@ -114,6 +122,26 @@ static int db_sqlite_file_find(
 	return 0;
 }
 
+/* After each commit: pages is how many frames the log has now. Replaces
+ * SQLite's own hook, and so has to do what that does. */
+static int db_sqlite_file_committed(
+	void *arg, sqlite3 *sql, const char *name, int pages)
+{
+	struct db *db = arg;
+	int frames = 0;
+	int done = 0;
+
+	db->log_end = DB_SQLITE_LOG_HEAD + (int64_t)pages * DB_SQLITE_FRAME;
+	if (pages < DB_SQLITE_LOG_PAGES)
+		return SQLITE_OK;
+	/* Should it fail, the next commit tries again. */
+	if (sqlite3_wal_checkpoint_v2(sql, name, SQLITE_CHECKPOINT_PASSIVE,
+		    &frames, &done) == SQLITE_OK &&
+		frames == done)
+		db->log_end = 0; /* the next commit begins it anew */
+	return SQLITE_OK;
+}
+
 /* page_size counts for a new file only. Exclusive locking comes before the
  * log, so that there is no shared-memory file and a second process is refused
  * at once. */
@@ -123,7 +151,6 @@ static int db_sqlite_file_tune(struct db *db, struct pluri_err *err)
 				  "PRAGMA locking_mode = EXCLUSIVE;"
 				  "PRAGMA journal_mode = WAL;"
 				  "PRAGMA synchronous = NORMAL;"
-				  "PRAGMA wal_autocheckpoint = 8192;"
 				  "PRAGMA cache_size = -65536;"
 				  "PRAGMA temp_store = MEMORY;"
 				  "PRAGMA foreign_keys = OFF;"
@@ -136,6 +163,7 @@ static int db_sqlite_file_tune(struct db *db, struct pluri_err *err)
 	r = sqlite3_exec(db->sql, sql, NULL, NULL, NULL);
 	if (r != SQLITE_OK)
 		return db_sqlite_fail(db, r, "opening", err);
+	(void)sqlite3_wal_hook(db->sql, db_sqlite_file_committed, db);
 	if (sqlite3_db_readonly(db->sql, "main") != 0)
 		return pluri_fail(err, EACCES,
 			"database %s: cannot be written by this user",
@@ -245,18 +273,31 @@ fail:
 
 void db_sqlite_file_reserve(struct db *db)
 {
+	const int64_t want = DB_SQLITE_RESERVE + DB_SQLITE_RESERVE / 4;
 	struct stat st;
 
 	if (fstat(db->log_fd, &st) < 0)
 		return;
-	db->room = (int64_t)st.st_blocks * 512 - st.st_size;
+	db->room = (int64_t)st.st_blocks * 512 - db->log_end;
 	if (db->room >= DB_SQLITE_RESERVE)
 		return;
 	/* A filesystem that cannot reserve must do without. */
-	if (fallocate(db->log_fd, FALLOC_FL_KEEP_SIZE, st.st_size,
-		    DB_SQLITE_RESERVE) == 0 ||
+	if (fallocate(db->log_fd, FALLOC_FL_KEEP_SIZE, db->log_end, want) ==
+			0 ||
 		(errno != ENOSPC && errno != EDQUOT))
-		db->room = DB_SQLITE_RESERVE;
+		db->room = want;
+}
+
+void db_sqlite_file_ahead(struct db *db)
+{
+	static const uint8_t zeros[DB_SQLITE_AHEAD];
+	struct stat st;
+
+	if (db->log_end >= DB_SQLITE_LOG || fstat(db->log_fd, &st) < 0 ||
+		st.st_size - db->log_end >= DB_SQLITE_AHEAD / 4)
+		return;
+	/* Behind all that SQLite has written; a part of it will do. */
+	(void)!pwrite(db->log_fd, zeros, sizeof(zeros), st.st_size);
 }
 
 int db_sqlite_file_sync(struct db *db, struct pluri_err *err)

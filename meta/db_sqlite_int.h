@@ -33,7 +33,8 @@ struct db {
 	bool saved;  /* the savepoint of that mark is taken */
 	bool lost;   /* the engine dropped the transaction */
 	int64_t total; /* rows changed so far when the savepoint was taken */
-	int64_t room;  /* bytes of disk that are ours ahead of the log's end */
+	int64_t log_end; /* bytes of the log that are in use */
+	int64_t room;  /* bytes of disk that are ours behind them */
 	int log_fd;
 	atomic_bool sync_failed;
 	char path[DB_SQLITE_PATH_MAX];
@@ -61,5 +62,13 @@ int db_sqlite_file_sync(struct db *db, struct pluri_err *err);
  * be what makes room, with less than half.
  */
 void db_sqlite_file_reserve(struct db *db);
+
+/*
+ * Zeros are written ahead of the log's end, a step at a time: a flush of bytes
+ * that only replace others need not wait for the file's length and extents to
+ * be made durable as well, which takes twice as long. To SQLite they are
+ * frames of page 0, which there is none: the end of the log.
+ */
+void db_sqlite_file_ahead(struct db *db);
 
 #endif

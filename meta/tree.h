@@ -33,6 +33,41 @@ struct tree_attr {
 	uint32_t policy; /* number of the policy for new data, inherited */
 };
 
+/*
+ * Times are counted in ns since 1970; before 1684 and after 2255, where that
+ * would leave 64 bits, in whole seconds from there on: always in order.
+ */
+#define TREE_TIME_FINE INT64_C(9000000000) /* seconds */
+static inline int64_t tree_time(int64_t sec, int64_t nsec)
+{
+	const int64_t end = TREE_TIME_FINE * 1000000000;
+	const int64_t most = INT64_MAX - end;
+
+	if (sec >= TREE_TIME_FINE)
+		return sec - TREE_TIME_FINE < most ? sec - TREE_TIME_FINE + end
+						   : INT64_MAX;
+	if (sec < -TREE_TIME_FINE)
+		return sec + TREE_TIME_FINE > -most ? sec + TREE_TIME_FINE - end
+						    : -INT64_MAX;
+	return sec * 1000000000 + nsec;
+}
+static inline void tree_time_split(int64_t t, int64_t *sec, int64_t *nsec)
+{
+	const int64_t end = TREE_TIME_FINE * 1000000000;
+
+	*nsec = t > end || t < -end ? 0 : t % 1000000000;
+	if (t > end)
+		*sec = TREE_TIME_FINE + (t - end);
+	else if (t < -end)
+		*sec = -TREE_TIME_FINE + (t + end);
+	else
+		*sec = t / 1000000000;
+	if (*nsec < 0) {
+		*nsec += 1000000000;
+		*sec -= 1;
+	}
+}
+
 /* A name: bytes, 1..TREE_NAME_MAX, no '/' or NUL; not "." or "..". */
 struct tree_name {
 	const char *data;

@@ -26,7 +26,7 @@ int cmd_sync(int argc, char **argv)
 	if (r == 0)
 		r = ask_new(m.config, 0, &k, &err);
 	if (r == 0)
-		r = wait_kernel(m.dir, &err);
+		r = wait_kernel(m.dir, true, &err);
 	if (r == 0)
 		r = wait_sync(k, json, &o, &err);
 	if (r < 0)

@@ -48,7 +48,7 @@ static int cmd_flush(
 
 	r = cmd_ask(m, &a, err);
 	if (r == 0 && a)
-		r = wait_kernel(m->dir, err);
+		r = wait_kernel(m->dir, false, err);
 	if (r == 0 && a)
 		r = wait_sync(a, json, &done, err);
 	if (r < 0)

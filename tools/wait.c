@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,19 +26,29 @@ static void wait_down(const json_t *answer, char *to, size_t cap)
 	}
 }
 
-int wait_kernel(const char *dir, struct pluri_err *err)
+int wait_kernel(const char *dir, bool old_too, struct pluri_err *err)
 {
 	const int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = 0;
+	int r = fd < 0 ? -errno : 0;
 
-	if (fd < 0 || syncfs(fd) < 0)
-		r = pluri_fail(err, errno,
-			"%s: what the kernel still holds of it cannot be "
-			"written: %s",
-			dir, strerror(errno));
+	/* The first call tells of failures since anybody asked last: of bytes
+	 * that are gone, as their program was told. */
+	if (r == 0 && syncfs(fd) < 0)
+		r = -errno;
+	if (r < 0 && fd >= 0 && !old_too) {
+		(void)fprintf(stderr,
+			"pluri: %s: some writes have failed since the last "
+			"sync: %s\n",
+			dir, strerror(-r));
+		r = syncfs(fd) < 0 ? -errno : 0;
+	}
 	if (fd >= 0)
 		(void)close(fd);
-	return r;
+	return r < 0 ? pluri_fail(err, -r,
+			       "%s: what programs have written could not all "
+			       "be taken: %s",
+			       dir, strerror(-r))
+		     : 0;
 }
 
 int wait_sync(struct ask *a, bool silent, json_t **ret, struct pluri_err *err)

@@ -10,8 +10,10 @@
 /* Until all that was written before the call is in the clouds. */
 int wait_sync(struct ask *a, bool silent, json_t **ret, struct pluri_err *err);
 
-/* Until the kernel has given the daemon at dir all that it holds of writes. */
-int wait_kernel(const char *dir, struct pluri_err *err);
+/* Until the kernel has given the daemon at dir all that it holds of writes.
+ * old_too: earlier writes that failed are a failure, once; else they are only
+ * told of. */
+int wait_kernel(const char *dir, bool old_too, struct pluri_err *err);
 
 /*
  * Until a job has ended: 0 with the job as it ended, also when its state is

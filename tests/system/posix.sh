@@ -87,8 +87,8 @@ os.chmod("m", 0o4750); assert stat.S_IMODE(os.stat("m").st_mode) == 0o4750
 for ns in (0, 1, -1500000000, 4102444800123456789):
     os.utime("m", ns=(ns, ns + 7))
     s = os.stat("m"); assert (s.st_atime_ns, s.st_mtime_ns) == (ns, ns + 7), s
-for s, is_s in ((9999999999, 9223372035), (-9999999999, -9223372035)):
-    os.utime("m", (s, s)); assert os.stat("m").st_mtime_ns == is_s * 10**9
+for s in (9999999999, -9999999999, 1 << 40):
+    os.utime("m", (s, s)); assert os.stat("m").st_mtime_ns == s * 10**9
 c = os.stat("m").st_ctime_ns; time.sleep(0.02); os.chmod("m", 0o600)
 assert os.stat("m").st_ctime_ns > c
 t = os.stat(".").st_mtime_ns; time.sleep(0.02); open("m2", "w").close()
