@@ -2,13 +2,10 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "base/log.h"
-#include "base/work.h"
 #include "fs/lookups.h"
 #include "fs/node.h"
 #include "fs/node_int.h"
-#include "fs/trim.h"
-#include "meta/extent.h"
+#include "fs/reap.h"
 
 #define NODE_BUCKETS 65536u /* a power of two */
 #define NODE_IDLE_MAX 8192u /* clean nodes that are kept for the next use */
@@ -20,27 +17,8 @@ struct nodes {
 	struct lookups lookups;
 	struct node *newest, *oldest; /* idle */
 	unsigned idle;
-	struct work *reaper; /* one thread */
-	_Atomic bool stop; /* what is left to reap can wait */
+	struct reap *reap;
 };
-
-int nodes_new(struct volume *v, struct nodes **ret, struct pluri_err *err)
-{
-	struct nodes *n = calloc(1, sizeof(*n));
-	int r;
-
-	if (!n)
-		return pluri_fail(err, ENOMEM, "nodes: no memory");
-	n->v = v;
-	(void)pthread_mutex_init(&n->lock, NULL);
-	r = work_new(1, "reaper", &n->reaper, err);
-	if (r < 0) {
-		free(n);
-		return r;
-	}
-	*ret = n;
-	return 0;
-}
 
 static struct node **node_slot(struct nodes *n, uint64_t ino)
 {
@@ -62,8 +40,7 @@ void nodes_free(struct nodes *n)
 {
 	if (!n)
 		return;
-	atomic_store(&n->stop, true);
-	work_free(n->reaper);
+	reap_free(n->reap);
 	for (size_t i = 0; i < NODE_BUCKETS; i++)
 		while (n->bucket[i]) {
 			struct node *node = n->bucket[i];
@@ -173,36 +150,6 @@ struct node *node_peek(struct nodes *n, uint64_t ino)
 	return node;
 }
 
-struct node_reap {
-	struct work_item item;
-	struct nodes *n;
-	uint64_t ino;
-};
-
-static int nodes_reap_one(struct nodes *n, uint64_t ino, struct pluri_err *err);
-
-static void node_reap_run(struct work_item *item)
-{
-	struct node_reap *r = work_of(item, struct node_reap, item);
-	struct pluri_err err;
-
-	if (nodes_reap_one(r->n, r->ino, &err) < 0)
-		log_line(LOG_WARN, "removing a deleted file: %s", err.text);
-	free(r);
-}
-
-static void node_reap_soon(struct nodes *n, uint64_t ino)
-{
-	struct node_reap *r = calloc(1, sizeof(*r));
-
-	if (!r)
-		return; /* the next open finds it */
-	r->n = n;
-	r->ino = ino;
-	r->item.run = node_reap_run;
-	work_submit(n->reaper, &r->item);
-}
-
 /*
  * With the table's lock held: let a node go that nobody has in hand. Dirty
  * bytes keep it, unless neither a name nor the kernel leads to them any more;
@@ -241,7 +188,7 @@ void node_unpin(struct nodes *n, struct node *node)
 	reap = node_settle(n, node);
 	(void)pthread_mutex_unlock(&n->lock);
 	if (reap)
-		node_reap_soon(n, ino);
+		reap_soon(n->reap, ino);
 }
 
 int node_looked_up(struct nodes *n, uint64_t ino)
@@ -267,7 +214,7 @@ void node_forget(struct nodes *n, uint64_t ino, uint64_t count)
 	}
 	(void)pthread_mutex_unlock(&n->lock);
 	if (reap)
-		node_reap_soon(n, ino);
+		reap_soon(n->reap, ino);
 }
 
 static void node_set_gone(struct nodes *n, uint64_t ino, bool gone)
@@ -380,11 +327,10 @@ unsigned nodes_dirty(struct nodes *n, uint64_t ms, bool due, size_t *at,
 	return found;
 }
 
-#define REAP_BATCH 64u
-
 /* Is the inode in somebody's hand? */
-static bool nodes_held(struct nodes *n, uint64_t ino)
+static bool nodes_held(void *arg, uint64_t ino)
 {
+	struct nodes *n = arg;
 	bool held;
 
 	(void)pthread_mutex_lock(&n->lock);
@@ -393,56 +339,30 @@ static bool nodes_held(struct nodes *n, uint64_t ino)
 	return held;
 }
 
-/* One bounded step; 1: more is left of it. */
-static int nodes_reap_step(struct nodes *n, uint64_t ino, struct pluri_err *err)
+int nodes_new(struct volume *v, struct nodes **ret, struct pluri_err *err)
 {
-	struct meta_tx *tx = NULL;
-	bool more = false;
-	int r = meta_begin(n->v->meta, &tx, err);
+	struct nodes *n = calloc(1, sizeof(*n));
+	int r;
 
-	if (r < 0)
+	if (!n)
+		return pluri_fail(err, ENOMEM, "nodes: no memory");
+	n->v = v;
+	(void)pthread_mutex_init(&n->lock, NULL);
+	r = reap_new(v, nodes_held, n, &n->reap, err);
+	if (r < 0) {
+		free(n);
 		return r;
-	r = extent_punch(tx, ino, 0, UINT64_MAX, EXTENT_STEP, &more, err);
-	if (r >= 0 && !more)
-		r = tree_drop(tx, ino, err);
-	r = meta_end(tx, r, err);
-	return r < 0 ? r : more;
-}
-
-static int nodes_reap_one(struct nodes *n, uint64_t ino, struct pluri_err *err)
-{
-	int r = 1;
-
-	while (r > 0 && !atomic_load(&n->stop) && !nodes_held(n, ino)) {
-		r = nodes_reap_step(n, ino, err);
-		if (r > 0)
-			trim_rest();
 	}
-	return r < 0 ? r : 0;
+	*ret = n;
+	return 0;
 }
 
 int nodes_reap(struct nodes *n, struct pluri_err *err)
 {
-	uint64_t ino[REAP_BATCH] = {0};
-	unsigned got = REAP_BATCH;
-	int r = 0;
+	return reap_all(n->reap, err);
+}
 
-	while (got == REAP_BATCH && r >= 0) {
-		const uint64_t after = ino[REAP_BATCH - 1];
-		struct meta_tx *tx = NULL;
-
-		got = 0;
-		r = meta_begin(n->v->meta, &tx, err);
-		if (r < 0)
-			return r;
-		r = meta_end(tx,
-			tree_orphans(tx, after, ino, REAP_BATCH, &got, err),
-			err);
-		for (unsigned i = 0; i < got && r >= 0; i++) {
-			r = nodes_reap_step(n, ino[i], err);
-			if (r > 0) /* a huge one */
-				node_reap_soon(n, ino[i]);
-		}
-	}
-	return r;
+void nodes_tick(struct nodes *n)
+{
+	reap_tick(n->reap);
 }

@@ -204,6 +204,7 @@ static void *writer_main(void *arg)
 			break;
 		(void)pthread_mutex_unlock(&w->lock);
 		writer_tick(w, hungry);
+		nodes_tick(w->v->nodes);
 		(void)pthread_mutex_lock(&w->lock);
 	}
 	(void)pthread_mutex_unlock(&w->lock);
