@@ -301,13 +301,14 @@ static void cmp_answer(struct model_pair *m, const struct model_op *op)
 			b->len, b->bytes[i], a->bytes[i], a->len);
 }
 
-/* Their pages are written when the kernel likes. */
+/* Their pages are written when the kernel likes; and of a fifo's writes only
+ * the kernel knows. */
 static void cmp_note_late(struct model_pair *m, const struct model_op *op)
 {
 	struct stat st;
 
-	if (op->kind == MODEL_MAPWRITE &&
-		fstat(model_slot(&m->side[0], op), &st) == 0)
+	if (fstat(model_slot(&m->side[0], op), &st) == 0 &&
+		(op->kind == MODEL_MAPWRITE || S_ISFIFO(st.st_mode)))
 		m->shared->late[st.st_ino % sizeof(m->shared->late)] = 1;
 }
 
