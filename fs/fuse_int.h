@@ -23,7 +23,6 @@ struct fuse {
 	const char *dir; /* the caller's */
 	struct fuse_session *se;
 	struct fuse_drain drain;
-	_Atomic unsigned waiting; /* for the kernel to write back */
 	bool signals;
 	bool mounted;
 };

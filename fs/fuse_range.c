@@ -8,29 +8,13 @@
 /* Bytes that an answer can count. */
 #define FUSE_COPY_MAX (UINT64_C(1) << 31)
 
-/* Threads that may wait for the kernel to write back. */
-#define FUSE_WAIT_MAX 64u
-
-/* The kernel writes back and drops what it has from off on. Other threads take
- * that while this one waits, so some must be left. */
-static int fuse_let_go(fuse_req_t req, uint64_t ino, off_t off)
-{
-	struct fuse *f = fuse_req_userdata(req);
-	int r = 0;
-
-	if (atomic_fetch_add(&f->waiting, 1) < FUSE_WAIT_MAX)
-		(void)fuse_lowlevel_notify_inval_inode(f->se, ino, off, 0);
-	else
-		r = -EAGAIN;
-	(void)atomic_fetch_sub(&f->waiting, 1);
-	return r;
-}
-
 /*
  * Asked for SEEK_DATA and SEEK_HOLE alone. Pages that the kernel has not
- * written back are holes to us, and it does not write them before it asks; a
- * copying program would make zeros of them. So it is told to let its pages go,
- * which writes them back.
+ * written back are holes to us, and it does not write them before it asks: a
+ * fresh file would be copied as zeros. So with its write cache it has to find
+ * an answer itself, which is that all bytes up to the size that it knows are
+ * data. Asking it to write them back is a wait that not even SIGKILL ends, in
+ * a process that keeps the kernel waiting by being there.
  */
 static void fuse_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 	struct fuse_file_info *fi)
@@ -42,10 +26,12 @@ static void fuse_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 	int r = -EINVAL;
 
 	(void)fi;
+	if (v->writeback) {
+		(void)fuse_reply_err(req, ENOSYS);
+		return;
+	}
 	if (whence == SEEK_DATA || whence == SEEK_HOLE)
 		r = off < 0 ? -ENXIO : node_pin(v->nodes, ino, &n);
-	if (r >= 0 && v->writeback)
-		r = fuse_let_go(req, ino, off);
 	if (r >= 0)
 		r = seek_next(
 			v, n, whence == SEEK_HOLE, (uint64_t)off, &at, &err);

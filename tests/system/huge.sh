@@ -258,7 +258,6 @@ for i in 1 2 3 4 5; do
 	cp --sparse=auto "$mnt/fresh" "$dir/fresh"
 	check "a fresh file is copied whole, $i" cmp "$mnt/fresh" "$dir/fresh"
 done
-check "holes, with write cache" huge holes "$mnt/sparse0"
 check "mounted without write cache" \
 	eval 'umount_it && mount_it -o nowriteback'
 check "holes, before and after fsync" huge holes "$mnt/sparse"
