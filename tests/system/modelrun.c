@@ -5,7 +5,7 @@
  *
  *   modelrun --ref DIR --mount DIR --work DIR --event COMMAND
  *            [--seed N] [--procs N] [--steps N] [--minutes N] [--no-crash]
- *            [--no-race]
+ *            [--no-race] [--data (of two files, and nothing else)]
  *   modelrun ... --replay TRACE
  *
  * COMMAND gets one word: drop, clear, remount, kill (at any time), recover.
@@ -36,7 +36,7 @@ struct run {
 	struct model_random random;
 	uint64_t seed, steps, minutes, done;
 	unsigned procs;
-	bool no_crash, no_race;
+	bool no_crash, no_race, data;
 	const char *replay;
 	struct model_worker worker[MODEL_PROCS_MAX];
 	unsigned batches, races, crashes, events;
@@ -91,6 +91,7 @@ static int run_place(struct run *r, struct model_worker *w, unsigned i)
 	(void)snprintf(w->trace, MODEL_PATH, "%s/trace%u", r->at.work, i);
 	w->gen.random.state = model_hash(r->seed) + i;
 	w->gen.next = (uint64_t)i << 40 | 1;
+	w->gen.data = r->data;
 	run_probe(r, &w->gen);
 	w->shared = mmap(NULL, sizeof(*w->shared), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -326,6 +327,8 @@ static bool run_option(struct run *r, int letter)
 		return r->no_crash = true;
 	case 'R':
 		return r->no_race = true;
+	case 'd':
+		return r->data = true;
 	case 'a':
 		r->replay = optarg;
 		return true;
@@ -347,6 +350,7 @@ static bool run_options(struct run *r, int argc, char **argv)
 		{"minutes", required_argument, NULL, 't'},
 		{"no-crash", no_argument, NULL, 'C'},
 		{"no-race", no_argument, NULL, 'R'},
+		{"data", no_argument, NULL, 'd'},
 		{"replay", required_argument, NULL, 'a'},
 		{NULL, 0, NULL, 0},
 	};

@@ -60,6 +60,7 @@ struct model_gen {
 	struct model_random random;
 	uint64_t next; /* tag */
 	bool acl, tmpfile; /* the mount knows them */
+	bool data; /* bytes of two files alone */
 	uint32_t live[32]; /* paths that were made lately */
 };
 
@@ -127,8 +128,6 @@ int model_pair_open(struct model_pair *m, const char *ref, const char *mount,
 void model_pair_close(struct model_pair *m);
 /* 0; 1: they differ, see why; -1: the mount's daemon is gone. Sets op->ret. */
 int model_pair_do(struct model_pair *m, struct model_op *op);
-/* Set-group-id without the group's x means nothing; who loses it differs. */
-bool model_same_mode(mode_t a, mode_t b);
 bool model_same_time(const struct model_shared *shared, const struct stat *ref,
 	const struct stat *mount);
 

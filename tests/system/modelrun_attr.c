@@ -50,7 +50,7 @@ static struct timespec attr_time(uint32_t n, uint64_t tag)
 {
 	static const time_t second[] = {0, 1, -1, -500000000, -2000000000,
 		951782400, INT64_C(2147483647), INT64_C(2147483648),
-		INT64_C(4102444800), INT64_C(4294967296), INT64_C(9000000000)};
+		INT64_C(4102444800), INT64_C(4294967296), INT64_C(8000000000)};
 	struct timespec t = {.tv_nsec = UTIME_NOW};
 
 	if (n % 8 == 0)

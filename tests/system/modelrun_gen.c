@@ -122,6 +122,8 @@ static uint32_t gen_path(struct model_gen *g)
 	uint32_t code = g->live[model_draw(r, 32)];
 	bool dots = false;
 
+	if (g->data)
+		return 1 + (uint32_t)model_draw(r, 2);
 	if (code && model_draw(r, 100) < 65)
 		return code;
 	if (model_draw(r, 200) == 0)
@@ -145,6 +147,8 @@ static uint32_t gen_new(struct model_gen *g)
 	const uint32_t near = gen_path(g);
 	const uint32_t name = gen_component(&g->random);
 
+	if (g->data)
+		return near;
 	if (near == 0 || (near <= 0xff && model_draw(&g->random, 2)))
 		return name;
 	if (near <= 0xff)
@@ -323,7 +327,8 @@ void model_gen_draw(struct model_gen *g, struct model_op *op)
 	struct model_random *r = &g->random;
 
 	*op = (struct model_op){.kind = gen_kind(g), .ret = 1};
-	while (op->kind == MODEL_TMPFILE && !g->tmpfile)
+	while ((op->kind == MODEL_TMPFILE && !g->tmpfile) ||
+		(g->data && op->kind > MODEL_FDATASYNC))
 		op->kind = gen_kind(g);
 	op->actor = model_draw(r, 4) == 0;
 	op->slot = (uint8_t)model_draw(r, MODEL_SLOTS);
@@ -336,9 +341,9 @@ void model_gen_draw(struct model_gen *g, struct model_op *op)
 			? gen_new(g)
 			: gen_path(g);
 	op->q = model_draw(r, 2) ? gen_new(g) : gen_path(g);
-	op->off = gen_size(r);
-	op->off2 = gen_size(r);
-	op->len = gen_length(r);
+	op->off = gen_size(r) % (g->data ? 300000 : UINT64_MAX);
+	op->off2 = gen_size(r) % (g->data ? 300000 : UINT64_MAX);
+	op->len = gen_length(r) % (g->data ? 70000 : UINT64_MAX);
 	op->tag = g->next++;
 	gen_fields(g, op);
 }

@@ -141,7 +141,7 @@ static bool tree_entry_alike(const struct model_entry *a,
 	const mode_t mask =
 		exact || !S_ISREG(a->st.st_mode) ? ~0u : ~(mode_t)06000;
 
-	if (!model_same_mode(a->st.st_mode & mask, b->st.st_mode & mask))
+	if ((a->st.st_mode & mask) != (b->st.st_mode & mask))
 		return model_wrong(why, "%s: mode %#o, should be %#o", a->path,
 			b->st.st_mode, a->st.st_mode);
 	if (a->st.st_nlink != b->st.st_nlink)
