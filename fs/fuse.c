@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -207,12 +208,21 @@ int fuse_start(struct volume *v, const char *dir, const char *options,
 
 /* --- serving -------------------------------------------------------------- */
 
+/*
+ * Waiting for the kernel's writes cannot be interrupted. So this thread keeps
+ * no descriptor of the session: should the daemon be killed meanwhile, its
+ * session closes all the same, which ends the wait.
+ */
 static void *fuse_drain_main(void *arg)
 {
 	struct fuse_drain *d = arg;
 	const uint64_t one = 1;
-	const int fd = open(d->f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const unsigned keep = (unsigned)d->done_fd;
+	int fd = -1;
 
+	if ((keep <= 3 || close_range(3, keep - 1, CLOSE_RANGE_UNSHARE) == 0) &&
+		close_range(keep + 1, ~0u, CLOSE_RANGE_UNSHARE) == 0)
+		fd = open(d->f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd >= 0) {
 		if (syncfs(fd) < 0)
 			log_line(LOG_ERROR, "the kernel's cache: %s",

@@ -171,30 +171,6 @@ static void fuse_fsync(
 	fuse_answer_err(req, r, &err);
 }
 
-/* Grow the file to `end` if it is shorter; it counts as written anyhow, for
- * which see write_touch(). */
-static int fuse_grow(
-	struct volume *v, struct node *n, uint64_t end, struct pluri_err *err)
-{
-	const int64_t now = clock_real_ns(v->clock);
-	unsigned mask = TREE_SET_MTIME | TREE_SET_CTIME;
-	struct tree_attr a = {.size = end, .mtime_ns = now, .ctime_ns = now};
-	int r;
-
-	(void)pthread_mutex_lock(&n->lock);
-	r = node_know(v, n, err);
-	if (n->size < end)
-		mask |= TREE_SET_SIZE;
-	if (v->writeback) {
-		a.mtime_ns = n->mtime_ns;
-		a.ctime_ns = n->ctime_ns;
-	}
-	(void)pthread_mutex_unlock(&n->lock);
-	if (r < 0 || (v->writeback && !(mask & TREE_SET_SIZE)))
-		return r;
-	return write_setattr(v, n, mask, now, &a, err);
-}
-
 static void fuse_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 	off_t len, struct fuse_file_info *fi)
 {
@@ -216,7 +192,7 @@ static void fuse_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off,
 	if (r >= 0 && (mode & punch))
 		r = write_punch(v, n, (uint64_t)off, (uint64_t)len, &err);
 	if (r >= 0)
-		r = fuse_grow(v, n,
+		r = write_grow(v, n,
 			mode & FALLOC_FL_KEEP_SIZE
 				? 0
 				: (uint64_t)off + (uint64_t)len,

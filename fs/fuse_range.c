@@ -13,8 +13,9 @@
  * written back are holes to us, and it does not write them before it asks: a
  * fresh file would be copied as zeros. So with its write cache it has to find
  * an answer itself, which is that all bytes up to the size that it knows are
- * data. Asking it to write them back is a wait that not even SIGKILL ends, in
- * a process that keeps the kernel waiting by being there.
+ * data. Having it write back first (FUSE_NOTIFY_INVAL_INODE) is no way: who
+ * tells it waits where no signal reaches him, for other threads that may have
+ * died.
  */
 static void fuse_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence,
 	struct fuse_file_info *fi)

@@ -13,7 +13,7 @@
  * byte follows.
  *
  * What only the kernel knows yet, in pages that it has not written back, is a
- * hole here: with a write-back cache it has to write back first.
+ * hole here: with a write-back cache nobody may be told.
  */
 int seek_next(struct volume *v, struct node *n, bool hole, uint64_t off,
 	uint64_t *ret, struct pluri_err *err);

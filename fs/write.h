@@ -40,6 +40,11 @@ void write_accessed(struct volume *v, struct node *n);
 int write_setattr(struct volume *v, struct node *n, unsigned mask,
 	int64_t now, struct tree_attr *a, struct pluri_err *err);
 
+/* Grow the file to end if it is shorter, with zeros; it counts as written to
+ * anyhow. Never cuts, whatever is written meanwhile. */
+int write_grow(struct volume *v, struct node *n, uint64_t end,
+	struct pluri_err *err);
+
 /* Make [off, off + len) a hole of zeros; the size stays. */
 int write_punch(struct volume *v, struct node *n, uint64_t off, uint64_t len,
 	struct pluri_err *err);

@@ -119,6 +119,27 @@ int write_setattr(struct volume *v, struct node *n, unsigned mask, int64_t now,
 	return r;
 }
 
+int write_grow(
+	struct volume *v, struct node *n, uint64_t end, struct pluri_err *err)
+{
+	int r = commit_broken(v->commit, err);
+
+	if (r < 0)
+		return r;
+	if (end > NODE_SIZE_MAX)
+		return pluri_fail(err, EFBIG, "beyond the largest file");
+	(void)pthread_mutex_lock(&n->lock);
+	r = node_know(v, n, err);
+	if (r >= 0) {
+		/* The kernel's writes may be ahead of what it grew from. */
+		if (n->size < end)
+			n->size = end;
+		write_touch(v, n);
+	}
+	(void)pthread_mutex_unlock(&n->lock);
+	return r;
+}
+
 /* The first part of the range, with node->lock held: rows and dirty bytes in
  * one hold of it, so that no older byte is ever shown in between. */
 static int write_punch_step(struct volume *v, struct node *n,

@@ -110,7 +110,7 @@ void model_tell(const struct model_op *op, char to[MODEL_TEXT])
 	char q[MODEL_PATH];
 
 	(void)snprintf(to, MODEL_TEXT,
-		"%-15s actor %u user %u slot %u/%u p %s q %s flags %#x "
+		"%-15s actor %u user %u slot %u/%u p %.200s q %.200s flags %#x "
 		"mode %#o off %" PRIu64 " off2 %" PRIu64 " len %" PRIu64
 		" tag %" PRIu64 "%s -> %d",
 		model_kind_name(op->kind), op->actor, op->who, op->slot,

@@ -261,6 +261,30 @@ static void flush__full_half_way__what_fitted_is_done(void **state)
 	rig_free(&g);
 }
 
+/* What asks for it may know an older size. */
+static void grow__to_less_than_was_written__cuts_nothing(void **state)
+{
+	struct rig g;
+
+	(void)state;
+	rig_new(&g, "", "");
+	house_write(&g.h, g.n, 0, g.data, 3 * MIB);
+	assert_int_equal(write_grow(g.h.v, g.n, MIB, NULL), 0);
+	same(&g, 3 * MIB);
+	assert_int_equal(write_sync(g.h.v, g.n, NULL, NULL, NULL), 0);
+	assert_int_equal(write_grow(g.h.v, g.n, MIB, NULL), 0);
+	same(&g, 3 * MIB);
+	memset(g.data + 3 * MIB, 0, MIB);
+	assert_int_equal(write_grow(g.h.v, g.n, 4 * MIB, NULL), 0);
+	same(&g, 4 * MIB);
+	assert_int_equal(write_sync(g.h.v, g.n, NULL, NULL, NULL), 0);
+	same(&g, 4 * MIB);
+	assert_int_equal(
+		write_grow(g.h.v, g.n, (uint64_t)NODE_SIZE_MAX + 1, NULL),
+		-EFBIG);
+	rig_free(&g);
+}
+
 /* Their threads reach the volume until they are through. */
 static void close__flushes_and_prefetches_queued__in_order(void **state)
 {
@@ -329,6 +353,7 @@ int main(void)
 			write__stopped_for_want_of_room__nothing_written),
 		cmocka_unit_test(flush__pack_has_no_room__the_next_one_has),
 		cmocka_unit_test(flush__full_half_way__what_fitted_is_done),
+		cmocka_unit_test(grow__to_less_than_was_written__cuts_nothing),
 		cmocka_unit_test(
 			close__flushes_and_prefetches_queued__in_order),
 		cmocka_unit_test(flush_all__many_small_files__all_of_them),
