@@ -257,6 +257,35 @@ static int volume_steps(struct volume *v, struct pluri_err *err)
 	return r;
 }
 
+/* All but the configuration, which threads look at until they have gone. */
+static void volume_drop(struct volume *v)
+{
+	fsck_run_free(v->fsck);
+	sync_free(v->sync);
+	balance_free(v->balance);
+	watch_free(v->watch);
+	reader_free(v->reader);
+	writer_free(v->writer);
+	trim_free(v->trim);
+	staging_halt(v->staging);
+	upload_free(v->upload);
+	commit_free(v->commit);
+	staging_free(v->staging);
+	nodes_free(v->nodes);
+	cache_free(v->cache);
+	fleet_free(v->fleet);
+	roster_free(v->roster);
+	meta_free(v->meta);
+	keys_free(v->keys);
+	if (v->packs_fd >= 0)
+		(void)close(v->packs_fd);
+	if (v->state_fd >= 0)
+		(void)close(v->state_fd);
+	if (v->lock_fd >= 0)
+		(void)close(v->lock_fd); /* the lock goes last */
+	free(v);
+}
+
 int volume_open(
 	struct config *config, struct volume **ret, struct pluri_err *err)
 {
@@ -272,9 +301,8 @@ int volume_open(
 	v->lock_fd = -1;
 	v->opened_ms = clock_mono_ms(v->clock);
 	r = volume_steps(v, err);
-	if (r < 0) {
-		v->config = NULL; /* the caller's again */
-		volume_free(v);
+	if (r < 0) { /* the configuration is the caller's again */
+		volume_drop(v);
 		return r;
 	}
 	*ret = v;
@@ -325,33 +353,12 @@ int volume_close(struct volume *v, struct pluri_err *err)
 
 void volume_free(struct volume *v)
 {
+	struct config *config = v ? v->config : NULL;
+
 	if (!v)
 		return;
-	fsck_run_free(v->fsck);
-	sync_free(v->sync);
-	balance_free(v->balance);
-	watch_free(v->watch);
-	reader_free(v->reader);
-	writer_free(v->writer);
-	trim_free(v->trim);
-	staging_halt(v->staging);
-	upload_free(v->upload);
-	commit_free(v->commit);
-	staging_free(v->staging);
-	nodes_free(v->nodes);
-	cache_free(v->cache);
-	fleet_free(v->fleet);
-	roster_free(v->roster);
-	meta_free(v->meta);
-	keys_free(v->keys);
-	if (v->packs_fd >= 0)
-		(void)close(v->packs_fd);
-	if (v->state_fd >= 0)
-		(void)close(v->state_fd);
-	if (v->lock_fd >= 0)
-		(void)close(v->lock_fd); /* the lock goes last */
-	config_free(v->config);
-	free(v);
+	volume_drop(v);
+	config_free(config);
 }
 
 /* --- descriptors --------------------------------------------------------- */
