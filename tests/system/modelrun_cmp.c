@@ -133,8 +133,13 @@ static void cmp_times(struct model_pair *m, const struct cmp_look *before,
 	t[2] = before[1].st[i].st_ctim;
 	t[3] = after[1].st[i].st_ctim;
 	if (!cmp_moved(m->began, t, &less))
-		(void)model_wrong(m->why, "ctime of %s changed%s", names[i],
-			less ? " on the reference only" : ", but should not");
+		(void)model_wrong(m->why,
+			"ctime of %s changed%s, by %lld ns, "
+			"%lld ns ago",
+			names[i],
+			less ? " on the reference only" : ", but should not",
+			(long long)(cmp_ns(&t[3]) - cmp_ns(&t[2])),
+			(long long)(m->began - cmp_ns(&t[3])));
 }
 
 /* --- attributes --- */
