@@ -34,10 +34,10 @@ struct tree_attr {
 };
 
 /*
- * Times are counted in ns since 1970; before 1684 and after 2255, where that
+ * Times are counted in ns since 1970; before 1679 and after 2261, where that
  * would leave 64 bits, in whole seconds from there on: always in order.
  */
-#define TREE_TIME_FINE INT64_C(9000000000) /* seconds */
+#define TREE_TIME_FINE INT64_C(9200000000) /* seconds */
 static inline int64_t tree_time(int64_t sec, int64_t nsec)
 {
 	const int64_t end = TREE_TIME_FINE * 1000000000;

@@ -212,15 +212,22 @@ static void sizes_blocks(void)
 	GOOD(ftruncate(fd, 1 << 30));
 	GOOD(fstat(fd, &st));
 	TRUE(st.st_blocks < 1000);
-	CODE(lseek(fd, 0, SEEK_DATA), ENXIO);
-	SAME(lseek(fd, 0, SEEK_HOLE), 0);
+	/* With FUSE's write cache only the kernel knows what is data, and says
+	 * that all is. */
+	if (!conform_fuse()) {
+		CODE(lseek(fd, 0, SEEK_DATA), ENXIO);
+		SAME(lseek(fd, 0, SEEK_HOLE), 0);
+	}
 	SAME(pwrite(fd, full, sizeof(full), 512 << 20), 1 << 20);
 	GOOD(fsync(fd));
 	GOOD(close(open("x", O_WRONLY)));
 	GOOD(fstat(fd, &st));
 	TRUE(st.st_blocks >= 2048 && st.st_blocks < 4096);
-	SAME(lseek(fd, 0, SEEK_DATA), 512 << 20);
-	SAME(lseek(fd, 512 << 20, SEEK_HOLE), 513 << 20);
+	if (!conform_fuse()) {
+		SAME(lseek(fd, 0, SEEK_DATA), 512 << 20);
+		SAME(lseek(fd, 512 << 20, SEEK_HOLE), 513 << 20);
+	}
+	SAME(lseek(fd, 512 << 20, SEEK_DATA), 512 << 20);
 	GOOD(ftruncate(fd, 0));
 	GOOD(fsync(fd));
 	GOOD(fstat(fd, &st));

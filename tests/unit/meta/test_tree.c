@@ -231,9 +231,9 @@ static void link__and_unlink__count(void **state)
 
 static void time__any_seconds__come_back_in_order(void **state)
 {
-	static const int64_t sec[] = {-INT64_C(100000000000), -9000000001,
-		-9000000000, -8999999999, -1, 0, 1, 2147483648, 8999999999,
-		9000000000, 9000000001, 16725225600, INT64_C(1) << 40};
+	static const int64_t sec[] = {-INT64_C(100000000000), -9200000001,
+		-9200000000, -9199999999, -1, 0, 1, 2147483648, 9199999999,
+		9200000000, 9200000001, 16725225600, INT64_C(1) << 40};
 	int64_t last = INT64_MIN;
 
 	(void)state;
