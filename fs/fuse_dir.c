@@ -56,6 +56,13 @@ static bool fuse_dir_dots(struct fuse_page *p, uint64_t dir, off_t off)
 	return fuse_dir_add(p, "..", &a, DIR_PARENT);
 }
 
+static int fuse_dir_damaged(struct pluri_err *err)
+{
+	return pluri_fail(err, EIO,
+		"database: a name's place in listings cannot be; it is "
+		"damaged: pluri fsck tells which");
+}
+
 /* Entries behind off until the buffer is full. */
 static int fuse_dir_fill(struct fuse_page *p, uint64_t dir, off_t off,
 	struct names_entry *page, struct pluri_err *err)
@@ -70,6 +77,9 @@ static int fuse_dir_fill(struct fuse_page *p, uint64_t dir, off_t off,
 		if (r < 0)
 			return p->len > 0 ? 0 : r;
 		for (unsigned i = 0; i < got.n; i++) {
+			/* or a lister would go round for ever */
+			if (page[i].cookie <= after)
+				return p->len > 0 ? 0 : fuse_dir_damaged(err);
 			after = page[i].cookie;
 			if (p->plus &&
 				node_looked_up(v->nodes, page[i].attr.ino) < 0)

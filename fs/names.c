@@ -48,6 +48,15 @@ int names_stat(struct volume *v, uint64_t ino, struct tree_attr *ret,
 	return r;
 }
 
+/* By its number: what has lost its last name is not found any more. */
+static int names_known(struct meta_tx *tx, uint64_t ino, struct tree_attr *ret,
+	struct pluri_err *err)
+{
+	const int r = tree_get(tx, ino, ret, err);
+
+	return r >= 0 && ret->nlink == 0 ? -ENOENT : r;
+}
+
 int names_lookup(struct volume *v, uint64_t dir, const char *name,
 	struct tree_attr *ret, struct pluri_err *err)
 {
@@ -62,7 +71,7 @@ int names_lookup(struct volume *v, uint64_t dir, const char *name,
 	if (strcmp(name, "..") == 0)
 		r = tree_parent(tx, dir, &dir, err);
 	if (r >= 0 && name[0] == '.' && name[1 + (name[1] == '.')] == 0)
-		r = tree_get(tx, dir, ret, err);
+		r = names_known(tx, dir, ret, err);
 	else if (r >= 0)
 		r = tree_lookup(tx, dir, names_of(name), ret, err);
 	r = meta_end(tx, r, err);

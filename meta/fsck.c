@@ -111,7 +111,7 @@ int fsck_change(struct meta_tx *tx, const char *sql, const int64_t *v, size_t n,
 {
 	const int r = meta_change(tx, sql, v, n, err);
 
-	return r < 0 ? r : 1;
+	return r < 0 ? r : tx->ops->changes(tx->db) > 0;
 }
 
 int fsck_query(struct fsck *f, struct meta_tx *tx, const char *sql, unsigned n,

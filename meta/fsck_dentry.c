@@ -193,12 +193,25 @@ static void dentry_judge_dir(
 			"a directory whose \"..\" leads to", d->up);
 }
 
+/* Are there extents of it? When in doubt, yes. */
+static bool dentry_bytes(struct meta_tx *tx, int64_t ino)
+{
+	int64_t yes = 0;
+
+	return meta_ask(tx, "SELECT 1 FROM extent WHERE ino = ?1 LIMIT 1",
+		       META_INTS(ino), &yes, NULL) != 0;
+}
+
 static void dentry_judge(struct fsck *f, struct meta_tx *tx,
 	const struct dentry_row *d, int kind)
 {
 	static const struct fsck_rule dangling = {"dentry-dangling",
 		"removes the name: nothing is left of what it meant", true,
 		dentry_fix_del};
+	static const struct fsck_rule lost = {"dentry-dangling",
+		"none: the inode is lost, its bytes are there; restore the "
+		"database",
+		true, NULL};
 	static const struct fsck_rule nowhere = {"dentry-no-directory",
 		"removes the name; what it meant is found again as "
 		"inode-unnamed",
@@ -219,7 +232,8 @@ static void dentry_judge(struct fsck *f, struct meta_tx *tx,
 		return;
 	}
 	if (!d->there) {
-		dentry_add(f, &dangling, d, "there is no inode", d->ino);
+		dentry_add(f, dentry_bytes(tx, d->ino) ? &lost : &dangling, d,
+			"there is no inode", d->ino);
 		return;
 	}
 	if (d->type != (int64_t)(d->mode & S_IFMT))

@@ -211,10 +211,14 @@ static int extent_overlap(struct fsck *f, struct meta_tx *tx,
 static int extent_judge(struct fsck *f, struct meta_tx *tx,
 	const struct extent_line *e, struct pluri_err *err)
 {
-	static const struct fsck_rule none = {
-		"extent-no-inode", "removes the extent", false, extent_fix_del};
-	static const struct fsck_rule other = {
-		"extent-no-file", "removes the extent", false, extent_fix_del};
+	static const struct fsck_rule none = {"extent-no-inode",
+		"none: bytes of a file whose inode is lost; restore the "
+		"database",
+		true, NULL};
+	static const struct fsck_rule other = {"extent-no-file",
+		"none: bytes of what was a file; restore the database, or set "
+		"its mode",
+		true, NULL};
 	static const struct fsck_rule empty = {"extent-absurd",
 		"removes the extent, which holds nothing", false,
 		extent_fix_del};

@@ -398,9 +398,10 @@ void fsck_total(struct fsck *f, const struct meta_tx *tx,
 static void inode_end(struct fsck *f, const struct meta_tx *tx, bool *ret_more)
 {
 	const int64_t inodes = f->inodes + f->watch.inodes;
-	const int64_t bytes = f->bytes + f->watch.bytes;
+	const int64_t bytes = meta_wrap(f->bytes, f->watch.bytes);
 	const int64_t off_inodes = tx->counter[META_INODES] - inodes;
-	const int64_t off_bytes = tx->counter[META_BYTES] - bytes;
+	const int64_t off_bytes =
+		meta_wrap(tx->counter[META_BYTES], meta_wrap(~bytes, 1));
 	const bool off = !f->uncounted && (off_inodes || off_bytes);
 
 	f->watch.upto = INT64_MIN;
@@ -442,7 +443,7 @@ int fsck_inode(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 		fsck_took(f);
 		f->inodes++;
 		if (S_ISREG((uint32_t)i.mode))
-			f->bytes += i.size;
+			f->bytes = meta_wrap(f->bytes, i.size);
 		if (!f->recount)
 			inode_judge(f, &i);
 	}

@@ -332,7 +332,7 @@ static int meta_load_counters(struct meta *m, struct pluri_err *err)
 		const int64_t i = meta_int(&m->tx, s, 0);
 		const int64_t v = meta_int(&m->tx, s, 1);
 
-		if (i < 0 || i >= META_COUNTERS || v < 0)
+		if (i < 0 || i >= META_COUNTERS || (v < 0 && i != META_BYTES))
 			return pluri_fail(err, EBADMSG,
 				"database: counter %" PRId64 " is %" PRId64
 				"; it is damaged",

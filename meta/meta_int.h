@@ -67,15 +67,22 @@ static inline void meta_touch(struct meta_tx *tx, enum meta_touched what,
 		tx->watch->touched(tx->watch, what, num);
 }
 
+/* Sizes of sparse files add up to more than 64 bits hold: the sum wraps, and
+ * what is taken off again wraps back. */
+static inline int64_t meta_wrap(int64_t a, int64_t b)
+{
+	return (int64_t)((uint64_t)a + (uint64_t)b);
+}
+
 /* The totals change by so much, on account of that inode. */
 static inline void meta_total(struct meta_tx *tx, uint64_t ino,
 	int64_t inodes, int64_t bytes)
 {
 	tx->counter[META_INODES] += inodes;
-	tx->counter[META_BYTES] += bytes;
+	tx->counter[META_BYTES] = meta_wrap(tx->counter[META_BYTES], bytes);
 	if (tx->watch && (int64_t)ino <= tx->watch->upto) {
 		tx->watch->inodes += inodes;
-		tx->watch->bytes += bytes;
+		tx->watch->bytes = meta_wrap(tx->watch->bytes, bytes);
 	}
 }
 

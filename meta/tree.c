@@ -414,6 +414,8 @@ int tree_totals(
 {
 	(void)err;
 	ret->inodes = (uint64_t)tx->counter[META_INODES];
-	ret->bytes = (uint64_t)tx->counter[META_BYTES];
+	ret->bytes = tx->counter[META_BYTES] < 0
+			     ? INT64_MAX /* it wrapped, see meta_total() */
+			     : (uint64_t)tx->counter[META_BYTES];
 	return 0;
 }
