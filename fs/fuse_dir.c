@@ -9,6 +9,7 @@
 #include "fs/roster.h"
 
 #define DIR_PAGE 128u /* entries asked for at once */
+#define DIR_PLUS_MIN 128u /* bytes of an entry with attributes, at least */
 #define DIR_SELF 1 /* offsets behind "." and ".." */
 #define DIR_PARENT 2 /* a cookie's offset is the cookie plus this */
 #define STATFS_BLOCK 4096u
@@ -19,6 +20,8 @@ struct fuse_page { /* a readdir answer being filled */
 	char *buf;
 	size_t len, cap;
 	bool plus;
+	uint64_t *seen; /* inodes counted as looked up; as many as fit */
+	size_t nseen;
 };
 
 /* false: it does not fit any more. */
@@ -56,6 +59,15 @@ static bool fuse_dir_dots(struct fuse_page *p, uint64_t dir, off_t off)
 	return fuse_dir_add(p, "..", &a, DIR_PARENT);
 }
 
+/* The last n were not told after all. */
+static void fuse_dir_unsee(struct fuse_page *p, size_t n)
+{
+	struct volume *v = fuse_volume(p->req);
+
+	for (; n > 0 && p->nseen > 0; n--)
+		node_forget(v->nodes, p->seen[--p->nseen], 1);
+}
+
 static int fuse_dir_damaged(struct pluri_err *err)
 {
 	return pluri_fail(err, EIO,
@@ -84,11 +96,12 @@ static int fuse_dir_fill(struct fuse_page *p, uint64_t dir, off_t off,
 			if (p->plus &&
 				node_looked_up(v->nodes, page[i].attr.ino) < 0)
 				return 0;
+			if (p->plus)
+				p->seen[p->nseen++] = page[i].attr.ino;
 			if (fuse_dir_add(p, page[i].name, &page[i].attr,
 				    (off_t)after + DIR_PARENT))
 				continue;
-			if (p->plus)
-				node_forget(v->nodes, page[i].attr.ino, 1);
+			fuse_dir_unsee(p, 1);
 			return 0;
 		}
 	}
@@ -99,10 +112,13 @@ static void fuse_dir_read(
 	fuse_req_t req, uint64_t dir, size_t size, off_t off, bool plus)
 {
 	struct names_entry *page = malloc(DIR_PAGE * sizeof(*page));
-	struct fuse_page p = {
-		.req = req, .buf = malloc(size), .cap = size, .plus = plus};
+	struct fuse_page p = {.req = req,
+		.buf = malloc(size),
+		.cap = size,
+		.plus = plus,
+		.seen = malloc((size / DIR_PLUS_MIN + 1) * sizeof(*p.seen))};
 	struct pluri_err err = {0};
-	int r = page && p.buf ? 0 : -ENOMEM;
+	int r = page && p.buf && p.seen ? 0 : -ENOMEM;
 
 	if (off == 0)
 		names_accessed(fuse_volume(req), dir);
@@ -110,8 +126,9 @@ static void fuse_dir_read(
 		r = fuse_dir_fill(&p, dir, off, page, &err);
 	if (r < 0)
 		fuse_answer_err(req, r, &err);
-	else
-		(void)fuse_reply_buf(req, p.buf, p.len);
+	else if (fuse_reply_buf(req, p.buf, p.len) < 0)
+		fuse_dir_unsee(&p, p.nseen); /* interrupted: nobody saw it */
+	free(p.seen);
 	free(p.buf);
 	free(page);
 }

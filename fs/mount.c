@@ -71,7 +71,8 @@ static int mount_option(struct buf *to, const char *word, bool *ret_nonempty,
 }
 
 /* The last word of a pair counts. */
-static bool mount_wish(const char *options, const char *word, const char * not )
+static bool mount_wish(
+	const char *options, const char *word, const char *opposite)
 {
 	pluri_auto_mem char *copy = strdup(options ? options : "");
 	char *rest = copy;
@@ -81,7 +82,7 @@ static bool mount_wish(const char *options, const char *word, const char * not )
 	while (copy && (one = strsep(&rest, ",")) != NULL)
 		if (strcmp(one, word) == 0)
 			yes = true;
-		else if (strcmp(one, not ) == 0)
+		else if (strcmp(one, opposite) == 0)
 			yes = false;
 	return yes;
 }

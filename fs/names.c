@@ -238,13 +238,6 @@ int names_parent(
 	return meta_end(tx, tree_parent(tx, dir, ret, err), err);
 }
 
-/* As relatime does it: a change is noticed by one access, and a day. */
-static bool names_stale(const struct tree_attr *a, int64_t now)
-{
-	return a->atime_ns <= a->mtime_ns || a->atime_ns <= a->ctime_ns ||
-	       now - a->atime_ns >= INT64_C(86400000000000);
-}
-
 void names_accessed(struct volume *v, uint64_t ino)
 {
 	const int64_t now = clock_real_ns(v->clock);
@@ -255,7 +248,7 @@ void names_accessed(struct volume *v, uint64_t ino)
 	if (v->noatime || names_begin(v, &tx, NULL) < 0)
 		return;
 	r = tree_get(tx, ino, &a, NULL);
-	if (r >= 0 && names_stale(&a, now)) {
+	if (r >= 0 && node_atime_due(a.atime_ns, a.mtime_ns, a.ctime_ns, now)) {
 		a.atime_ns = now;
 		r = tree_set(tx, TREE_SET_ATIME, &a, NULL);
 	}

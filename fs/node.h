@@ -74,6 +74,15 @@ void node_named(struct nodes *n, uint64_t ino);
  * node->lock held. -ENOENT. */
 int node_know(struct volume *v, struct node *node, struct pluri_err *err);
 
+/* Does a read move the access time? As with relatime: once after a change, and
+ * once a day. */
+static inline bool node_atime_due(
+	int64_t atime_ns, int64_t mtime_ns, int64_t ctime_ns, int64_t now)
+{
+	return atime_ns <= mtime_ns || atime_ns <= ctime_ns ||
+	       now - atime_ns >= INT64_C(86400000000000);
+}
+
 /* What stat() shows: *a from the database, overlaid by what the node knows. */
 void node_overlay(struct volume *v, struct tree_attr *a);
 

@@ -186,8 +186,6 @@ int write_punch(struct volume *v, struct node *n, uint64_t off, uint64_t len,
 	return r;
 }
 
-#define WRITE_ATIME_NS INT64_C(86400000000000) /* a day, as relatime */
-
 void write_accessed(struct volume *v, struct node *n)
 {
 	const int64_t now = clock_real_ns(v->clock);
@@ -196,8 +194,7 @@ void write_accessed(struct volume *v, struct node *n)
 		return;
 	(void)pthread_mutex_lock(&n->lock);
 	if (n->known &&
-		(n->atime_ns <= n->mtime_ns || n->atime_ns <= n->ctime_ns ||
-			now - n->atime_ns >= WRITE_ATIME_NS)) {
+		node_atime_due(n->atime_ns, n->mtime_ns, n->ctime_ns, now)) {
 		n->atime_ns = now;
 		write_mark(v, n);
 	}
