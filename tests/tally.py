@@ -12,22 +12,26 @@ import sys
 LINE = re.compile(r"^(not )?ok\b[ \t]*(\d*)[ \t]*(.*)$")
 SKIP = re.compile(r"#[ \t]*SKIP\b[ \t]*(.*)$", re.IGNORECASE)
 GOOD = {"OK", "EXPECTEDFAIL"}
+SAID = 12  # lines of what a failed check had to say
 
 
 def judge(test):
-    """(passed, [failed names], [(skipped name, reason)]) of one test."""
+    """(passed, [(failed name, [what it said])], [(skipped name, reason)])."""
     passed, failed, skipped = 0, [], []
     out = test.get("stdout", "")
+    said = []
     for line in out.splitlines():
         got = LINE.match(line)
         if not got:
+            said.append(line)
             continue
+        told, said = said[-SAID:], []
         name = got.group(3).lstrip("- ") or got.group(2)
         skip = SKIP.search(line)
         if skip:
             skipped.append((name.split("#")[0].strip(), skip.group(1)))
         elif got.group(1):
-            failed.append(name)
+            failed.append((name, told))
         else:
             passed += 1
     if test["result"] == "SKIP" and not skipped:
@@ -37,7 +41,7 @@ def judge(test):
     elif test["result"] in GOOD and not passed and not skipped:
         passed = 1
     elif test["result"] not in GOOD | {"SKIP"} and not failed:
-        failed.append(test["result"].lower())
+        failed.append((test["result"].lower(), out.splitlines()[-SAID:]))
     return passed, failed, skipped
 
 
@@ -57,8 +61,10 @@ def main():
             passed += good
             failed += len(bad)
             skipped += len(left)
-            for name in bad:
+            for name, told in bad:
                 print(f"FAILED  {build}: {test['name']}: {name}")
+                for line in told:
+                    print(f"        {line[:200]}")
             for name, why in left:
                 print(f"skipped {build}: {test['name']}: {name}: {why}")
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
