@@ -8,25 +8,9 @@
 int fsck_inode_load(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 	struct pluri_err *err)
 {
-	struct db_stmt *s = NULL;
-	int took = 1;
-	int r;
-
-	if (!f->on && f->counting)
-		f->key[0] = (int64_t)f->seen.next;
-	r = fsck_query(f, tx,
-		"SELECT ino FROM inode WHERE ino > ?1 ORDER BY ino LIMIT ?2", 1,
-		&s, err);
-	while (r >= 0 && took > 0 && fsck_go(f) &&
-		(r = meta_step(tx, s, err)) > 0) {
-		f->key[0] = meta_int(tx, s, 0);
-		fsck_took(f);
-		if (f->key[0] > 0)
-			took = fsck_seen_load(
-				&f->seen, (uint64_t)f->key[0], err);
-	}
-	*ret_more = took > 0 && (r > 0 || !fsck_go(f));
-	return took < 0 ? took : r;
+	return fsck_seen_read(f, tx,
+		"SELECT ino FROM inode WHERE ino > ?1 ORDER BY ino LIMIT ?2",
+		ret_more, err);
 }
 
 /* --- repairs ------------------------------------------------------------- */

@@ -141,6 +141,10 @@ int fsck_attach_free(struct meta_tx *tx, uint64_t dir, uint64_t ino,
 #define FSCK_AT_CHUNKS 8u
 #define FSCK_AT_EXTENTS 9u
 
+/* A step that loads a window: sql reads the numbers behind ?1, ?2 of them. */
+int fsck_seen_read(struct fsck *f, struct meta_tx *tx, const char *sql,
+	bool *ret_more, struct pluri_err *err);
+
 /* A window is judged: count what was busy again, or take the next window. */
 void fsck_window(struct fsck *f, unsigned load, unsigned count);
 
