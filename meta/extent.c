@@ -270,12 +270,19 @@ int extent_write(struct meta_tx *tx, uint64_t ino, const struct extent *e,
 	return r < 0 ? r : extent_count(tx, ino, -c.freed, err);
 }
 
+/* The end of a span of bytes, in the largest file at most. */
+static uint64_t extent_end(struct extent_span at)
+{
+	const uint64_t top = INT64_MAX;
+
+	return at.off > top || at.len > top - at.off ? top : at.off + at.len;
+}
+
 int extent_punch_step(struct meta_tx *tx, uint64_t ino, struct extent_span at,
 	unsigned limit, uint64_t *ret_upto, struct pluri_err *err)
 {
 	const uint64_t top = INT64_MAX;
-	const uint64_t end =
-		at.off > top || at.len > top - at.off ? top : at.off + at.len;
+	const uint64_t end = extent_end(at);
 	struct extent_cut c = {.tx = tx, .ino = ino, .from = at.off, .to = end};
 	uint64_t dead = UINT64_MAX;
 	uint64_t stop;
@@ -308,11 +315,10 @@ int extent_punch_step(struct meta_tx *tx, uint64_t ino, struct extent_span at,
 int extent_punch(struct meta_tx *tx, uint64_t ino, uint64_t off, uint64_t len,
 	unsigned limit, bool *ret_more, struct pluri_err *err)
 {
-	const uint64_t top = INT64_MAX;
-	const uint64_t end = off > top || len > top - off ? top : off + len;
+	const struct extent_span at = {off, len};
+	const uint64_t end = extent_end(at);
 	uint64_t upto = end;
-	const int r = extent_punch_step(
-		tx, ino, (struct extent_span){off, len}, limit, &upto, err);
+	const int r = extent_punch_step(tx, ino, at, limit, &upto, err);
 
 	*ret_more = r == 0 && upto < end;
 	return r;
@@ -342,6 +348,19 @@ static int extent_fetch(struct meta_tx *tx, struct db_stmt *s,
 	return 0;
 }
 
+int extent_shown(struct meta_tx *tx, uint64_t ino, struct extent_span at,
+	uint64_t *ret_end, struct pluri_err *err)
+{
+	const uint64_t end = extent_end(at);
+	uint64_t dead = UINT64_MAX;
+	const int r = extent_dead(tx, ino, &dead, err);
+
+	if (r < 0)
+		return r;
+	*ret_end = dead < end ? dead : end;
+	return at.off < *ret_end;
+}
+
 /*
  * The subquery finds the extent that may reach into the range from before. A
  * left join, since a chunk that is missing must be told, not read as a hole.
@@ -350,18 +369,14 @@ int extent_read(struct meta_tx *tx, uint64_t ino, struct extent_span at,
 	struct extent_row *ret, unsigned max, unsigned *ret_n,
 	struct pluri_err *err)
 {
-	const uint64_t top = INT64_MAX;
-	const uint64_t off = at.off;
-	uint64_t end = off > top || at.len > top - off ? top : off + at.len;
-	uint64_t dead = UINT64_MAX;
+	uint64_t end = 0;
 	struct db_stmt *s = NULL;
 	unsigned n = 0;
-	int r = extent_dead(tx, ino, &dead, err);
+	int r = extent_shown(tx, ino, at, &end, err);
 
 	if (r < 0)
 		return r;
-	end = dead < end ? dead : end;
-	if (off >= end) {
+	if (r == 0) {
 		*ret_n = 0;
 		return 0;
 	}
@@ -372,10 +387,11 @@ int extent_read(struct meta_tx *tx, uint64_t ino, struct extent_span at,
 		"(SELECT p.off FROM extent p WHERE p.ino = ?1 AND p.off <= ?2"
 		" ORDER BY p.off DESC LIMIT 1), 0)"
 		" AND e.off < ?3 ORDER BY e.off",
-		META_INTS((int64_t)ino, (int64_t)off, (int64_t)end), &s, err);
+		META_INTS((int64_t)ino, (int64_t)at.off, (int64_t)end), &s,
+		err);
 	while (r == 0 && n < max && (r = meta_step(tx, s, err)) > 0) {
 		r = extent_fetch(tx, s, &ret[n], err);
-		if (r == 0 && ret[n].e.off + ret[n].e.len > off)
+		if (r == 0 && ret[n].e.off + ret[n].e.len > at.off)
 			n++;
 	}
 	if (r < 0)

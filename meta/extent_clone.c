@@ -8,18 +8,14 @@ int extent_list(struct meta_tx *tx, uint64_t ino, struct extent_span at,
 	struct extent *ret, unsigned max, unsigned *ret_n,
 	struct pluri_err *err)
 {
-	const uint64_t top = INT64_MAX;
-	uint64_t end =
-		at.off > top || at.len > top - at.off ? top : at.off + at.len;
-	uint64_t dead = UINT64_MAX;
+	uint64_t end = 0;
 	struct db_stmt *s = NULL;
 	unsigned n = 0;
-	int r = extent_dead(tx, ino, &dead, err);
+	int r = extent_shown(tx, ino, at, &end, err);
 
 	if (r < 0)
 		return r;
-	end = dead < end ? dead : end;
-	if (at.off >= end) {
+	if (r == 0) {
 		*ret_n = 0;
 		return 0;
 	}

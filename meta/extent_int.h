@@ -25,6 +25,13 @@ int extent_clear(struct extent_cut *c, struct pluri_err *err);
 int extent_put(struct extent_cut *c, const struct extent *e, unsigned n,
 	struct pluri_err *err);
 
+/*
+ * What of a span may be shown: *ret_end is its end, no further than the largest
+ * file, nor than where the dead begin. 1, or 0 when nothing is left of it.
+ */
+int extent_shown(struct meta_tx *tx, uint64_t ino, struct extent_span at,
+	uint64_t *ret_end, struct pluri_err *err);
+
 /* Where the first part of the range ends in which `limit` extents begin. */
 int extent_bound(const struct extent_cut *c, unsigned limit, uint64_t *ret_to,
 	struct pluri_err *err);
