@@ -14,12 +14,7 @@ touch "$dir/local/try" && setfacl -m u:1:r "$dir/local/try" 2>/dev/null ||
 	skip_all "the local disk has no access control lists to compare with"
 rm "$dir/local/try"
 
-volume_ini 'cache = 1G'
-for s in a b; do
-	mkdir "$dir/$s"
-	store_ini $s local "$dir/$s"
-done
-policy_ini 'layout = mirror:2' 'pack_age = 1s'
+two_stores 'cache = 1G'
 check "created" create
 check "mounted" mount_it -o allow_other
 mkdir "$mnt/w"

@@ -12,12 +12,7 @@ steps=${STEPS:-150}
 start_test
 note "SEED=$seed STEPS=$steps"
 # Small bounds, so that everything passes them.
-volume_ini 'cache = 64M' 'dirty = 4M' 'memory_cache = 8M'
-for s in a b; do
-	mkdir "$dir/$s"
-	store_ini $s local "$dir/$s"
-done
-policy_ini 'layout = mirror:2' 'pack = 4M' 'pack_age = 1s'
+two_stores 'cache = 64M' 'dirty = 4M' 'memory_cache = 8M' -- 'pack = 4M'
 if [ "$(id -u)" = 0 ]; then
 	mount_now() { mount_it -o allow_other; }
 else

@@ -60,12 +60,7 @@ else
 	note "no bind mounts: the local disk is not asked when read-only"
 fi
 
-volume_ini 'cache = 1G'
-for s in a b; do
-	mkdir "$dir/$s"
-	store_ini $s local "$dir/$s"
-done
-policy_ini 'layout = mirror:2' 'pack = 4M' 'pack_age = 2s'
+two_stores 'cache = 1G' -- 'pack = 4M'
 create || bail "create"
 check "mounted" mount_it -o allow_other
 mkdir "$mnt/c"

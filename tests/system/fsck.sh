@@ -5,11 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 
 start_test
-mkdir "$dir/a" "$dir/b"
-volume_ini
-store_ini a local "$dir/a"
-store_ini b local "$dir/b"
-policy_ini 'layout = mirror:2' 'pack = 1M'
+two_stores -- 'pack = 1M'
 check "created" create
 check "an empty volume is sound" fsck_clean
 check "mounted" mount_it

@@ -9,12 +9,7 @@
 
 start_test
 [ "$(id -u)" = 0 ] || skip_all "not root: nobody else opens by handle"
-volume_ini 'cache = 1G'
-for s in a b; do
-	mkdir "$dir/$s"
-	store_ini $s local "$dir/$s"
-done
-policy_ini 'layout = mirror:2' 'pack_age = 1s'
+two_stores 'cache = 1G'
 check "created" create
 check "mounted" mount_it
 h() { "$helpers/handles" "$1" "$mnt" "$dir/$2" "${@:3}"; }

@@ -10,12 +10,7 @@ pieces=${PIECES:-200000}
 
 start_test
 note "PIECES=$pieces"
-volume_ini 'timeout = 2s'
-for s in a b; do
-	mkdir "$dir/$s"
-	store_ini $s local "$dir/$s"
-done
-policy_ini 'layout = mirror:2' 'pack = 4M'
+two_stores 'timeout = 2s' -- 'pack = 4M'
 create || bail "create"
 mount_it || bail "mount"
 

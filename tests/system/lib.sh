@@ -152,6 +152,23 @@ policy_ini() { # LINE...
 	printf '%s\n' "$@" >>"$ini"
 }
 
+# two_stores [VOLUME LINE...] [-- POLICY LINE...]: the INI of most tests: each
+# pack goes to two directories, soon
+two_stores() {
+	local s lines=()
+	for s; do
+		shift
+		[ "$s" != -- ] || break
+		lines+=("$s")
+	done
+	volume_ini ${lines[@]+"${lines[@]}"}
+	for s in a b; do
+		mkdir -p "$dir/$s"
+		store_ini $s local "$dir/$s"
+	done
+	policy_ini 'layout = mirror:2' 'pack_age = 1s' "$@"
+}
+
 # Of a dead daemon, too, the kernel keeps the mount.
 mounted() { grep -qF " $mnt " /proc/self/mountinfo; }
 not_mounted() { ! mounted; }

@@ -15,12 +15,7 @@ seed=${SEED:-$((RANDOM * 32768 + RANDOM))}
 
 start_test
 # Small bounds, so that everything passes them.
-volume_ini 'cache = 64M' 'dirty = 8M' 'memory_cache = 8M'
-for s in a b; do
-	mkdir "$dir/$s"
-	store_ini $s local "$dir/$s"
-done
-policy_ini 'layout = mirror:2' 'pack = 4M' 'pack_age = 1s'
+two_stores 'cache = 64M' 'dirty = 8M' 'memory_cache = 8M' -- 'pack = 4M'
 create || bail "create"
 
 fsck_it() { # where there is such a verb

@@ -4,12 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 
 start_test
-volume_ini 'cache = 1G'
-for s in a b; do
-	mkdir "$dir/$s"
-	store_ini $s local "$dir/$s"
-done
-policy_ini 'layout = mirror:2' 'pack = 4M' 'pack_age = 2s'
+two_stores 'cache = 1G' -- 'pack = 4M'
 check "created" create
 root=
 [ "$(id -u)" != 0 ] || root=yes

@@ -7,12 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 
 start_test
-volume_ini 'cache = 4G'
-for s in a b; do
-	mkdir "$dir/$s"
-	store_ini $s local "$dir/$s"
-done
-policy_ini 'layout = mirror:2' 'pack_age = 1s'
+two_stores 'cache = 4G'
 check "created" create
 opts=
 [ "$(id -u)" != 0 ] || opts=allow_other

@@ -19,12 +19,7 @@ fi
 [ "$(id -u)" = 0 ] || skip_all "not root: it acts as several users"
 command -v setpriv >/dev/null || bail "setpriv is missing"
 
-volume_ini 'cache = 1G'
-for s in a b; do
-	mkdir "$dir/$s"
-	store_ini $s local "$dir/$s"
-done
-policy_ini 'layout = mirror:2' 'pack_age = 1s'
+two_stores 'cache = 1G'
 check "created" create
 
 is() { # TEXT WANTED GOT
@@ -104,13 +99,10 @@ if ! [ -u "$tool" ] || ! user_fuse || ! getent passwd 65534 >/dev/null; then
 	note "left out: an ordinary user cannot mount here ($tool, /dev/fuse)"
 else
 	home=$dir/home
-	mkdir -m 755 "$home" "$home/mnt" "$home/a" "$home/b"
+	mkdir -m 755 "$home" "$home/mnt"
 	ini=$home/vol.ini state=$home/state mnt=$home/mnt
 	mounts+=("$mnt")
-	printf '[volume]\nname = home\nstate = %s\nkey = file:%s\n' \
-		"$state" "$home/volume.key" >"$ini"
-	for s in a b; do store_ini $s local "$home/$s"; done
-	policy_ini 'layout = mirror:2' 'pack_age = 1s'
+	dir=$home two_stores
 	chown -R 65534:65534 "$home"
 	user() { as 65534 env HOME="$home" "$@"; }
 	check "user: created" quiet user "$pluri" create "$ini"
