@@ -18,6 +18,7 @@
 #define PLURI_POLICIES_MAX 64u
 #define PLURI_CHUNK_MAX (16u << 20) /* plain bytes of one chunk */
 #define PLURI_PACK_MAX (1ull << 30) /* bytes of one pack */
+#define PLURI_FILE_MAX (INT64_C(1) << 53) /* bytes of one file: 8 PiB */
 
 /* A volume's or pack's identity: 128 random bits. */
 struct pluri_id {

@@ -47,7 +47,7 @@ static int clone_check(
 		a->len = 0;
 	else if (a->len > size - a->from_off)
 		a->len = size - a->from_off;
-	if (a->to_off > NODE_SIZE_MAX || a->len > NODE_SIZE_MAX - a->to_off)
+	if (a->to_off > PLURI_FILE_MAX || a->len > PLURI_FILE_MAX - a->to_off)
 		return -EFBIG;
 	return a->from == a->to && a->len > apart ? -EINVAL : 0;
 }

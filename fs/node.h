@@ -16,7 +16,6 @@
 #include "fs/volume.h"
 #include "meta/tree.h"
 
-#define NODE_SIZE_MAX (INT64_C(1) << 53) /* bytes of a file: 8 PiB */
 #define NODE_FLUSH_MS 3000u	/* dirty bytes wait no longer than this */
 
 struct node {

@@ -290,7 +290,7 @@ static int write_lay(struct volume *v, struct node *n,
 	*ret_new = 0;
 	if (r < 0)
 		return r;
-	if (data.len > NODE_SIZE_MAX || off > NODE_SIZE_MAX - data.len)
+	if (data.len > PLURI_FILE_MAX || off > PLURI_FILE_MAX - data.len)
 		return pluri_fail(err, EFBIG, "beyond the largest file");
 	r = dirty_write(&n->dirty, off, data.data, data.len, true);
 	if (r < 0) { /* a part of it may be there; not behind the end */

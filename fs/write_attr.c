@@ -64,7 +64,7 @@ static int write_set(struct volume *v, struct node *n, unsigned mask,
 	int r = node_know(v, n, err);
 
 	if (r >= 0 && (mask & TREE_SET_SIZE)) {
-		if (size > NODE_SIZE_MAX)
+		if (size > PLURI_FILE_MAX)
 			return pluri_fail(
 				err, EFBIG, "beyond the largest file");
 		if (!(mask & TREE_SET_MTIME)) {
@@ -126,7 +126,7 @@ int write_grow(
 
 	if (r < 0)
 		return r;
-	if (end > NODE_SIZE_MAX)
+	if (end > PLURI_FILE_MAX)
 		return pluri_fail(err, EFBIG, "beyond the largest file");
 	(void)pthread_mutex_lock(&n->lock);
 	r = node_know(v, n, err);
@@ -168,8 +168,8 @@ static int write_punch_step(struct volume *v, struct node *n,
 int write_punch(struct volume *v, struct node *n, uint64_t off, uint64_t len,
 	struct pluri_err *err)
 {
-	const uint64_t end = off > NODE_SIZE_MAX || len > NODE_SIZE_MAX - off
-				     ? NODE_SIZE_MAX
+	const uint64_t end = off > PLURI_FILE_MAX || len > PLURI_FILE_MAX - off
+				     ? PLURI_FILE_MAX
 				     : off + len;
 	int r = commit_broken(v->commit, err);
 

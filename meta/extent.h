@@ -6,7 +6,9 @@
  * extent may point inside a chunk (skip), so overwriting never reads. Each
  * extent counts as one reference of its chunk; counts are kept here, exactly,
  * in the same bracket; tree_attr.bytes likewise. Of a file that is being
- * trimmed the dead extents are never shown.
+ * trimmed the dead extents are never shown. None of the others ends behind the
+ * file's size: whoever records one records the size in the same bracket, or
+ * what lies behind would be shown when the file grows.
  */
 #ifndef PLURI_META_EXTENT_H
 #define PLURI_META_EXTENT_H

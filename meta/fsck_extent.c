@@ -35,6 +35,26 @@ static int extent_fix_del(struct fsck *f, struct meta_tx *tx,
 	return r < 0 ? r : 1;
 }
 
+/* What another damage stands in the way of, the next round tries again. */
+static int extent_mended(int r, struct pluri_err *err)
+{
+	if (r == -EBADMSG || r == -EINVAL || r == -ENOENT || r == -EBUSY)
+		return 0;
+	return r < 0 ? pluri_fail(err, -r, "check: cannot mend extents") : 1;
+}
+
+/* What is too much for one bracket is dead at once: see extent.h. */
+static int extent_fix_past(struct fsck *f, struct meta_tx *tx,
+	struct fsck_finding *found, struct pluri_err *err)
+{
+	bool more = false;
+
+	(void)f;
+	return extent_mended(extent_cut(tx, found->ino, (uint64_t)found->value,
+				     EXTENT_STEP, &more, NULL),
+		err);
+}
+
 /* What was written later, by its chunk's number, is put over the other. */
 static int extent_fix_overlap(struct fsck *f, struct meta_tx *tx,
 	struct fsck_finding *found, struct pluri_err *err)
@@ -56,11 +76,10 @@ static int extent_fix_overlap(struct fsck *f, struct meta_tx *tx,
 	}
 	if (r < 0 || n < 2)
 		return r < 0 ? r : 0;
-	r = extent_write(tx, found->ino,
-		e[0].chunk >= e[1].chunk ? &e[0] : &e[1], 1, NULL);
-	if (r == -EBADMSG || r == -EINVAL || r == -ENOENT)
-		return 0; /* another damage stands in the way */
-	return r < 0 ? pluri_fail(err, -r, "check: cannot mend extents") : 1;
+	return extent_mended(
+		extent_write(tx, found->ino,
+			e[0].chunk >= e[1].chunk ? &e[0] : &e[1], 1, NULL),
+		err);
 }
 
 static int extent_fix_bytes(struct fsck *f, struct meta_tx *tx,
@@ -132,14 +151,14 @@ static int extent_file_end(
 
 struct extent_line {
 	uint64_t ino, chunk;
-	int64_t off, len, skip, plain;
+	int64_t off, len, skip, plain, size; /* size: of the file */
 	bool there, chunk_there;
 	uint32_t mode;
 };
 
 static const char extent_sql[] =
 	"SELECT e.ino, e.off, e.len, e.skip, e.chunk, i.ino IS NOT NULL,"
-	" i.mode, c.num IS NOT NULL, c.plain FROM extent e"
+	" i.mode, c.num IS NOT NULL, c.plain, i.size FROM extent e"
 	" LEFT JOIN inode i ON i.ino = e.ino"
 	" LEFT JOIN chunk c ON c.num = e.chunk"
 	" WHERE (e.ino, e.off) > (?1, ?2) ORDER BY e.ino, e.off LIMIT ?3";
@@ -156,6 +175,7 @@ static void extent_get(
 	e->mode = meta_u32(tx, s, 6);
 	e->chunk_there = meta_int(tx, s, 7) != 0;
 	e->plain = meta_int(tx, s, 8);
+	e->size = meta_int(tx, s, 9);
 }
 
 static void extent_add(struct fsck *f, const struct fsck_rule *rule,
@@ -192,6 +212,36 @@ static int extent_overlap(struct fsck *f, struct meta_tx *tx,
 	return r < 0 ? r : 0;
 }
 
+/* Does it reach over the end of its file? Told once of each. */
+static int extent_past_end(struct fsck *f, struct meta_tx *tx,
+	const struct extent_line *e, struct pluri_err *err)
+{
+	static const struct fsck_rule past = {"extent-past-end",
+		"removes what lies behind the file's end; enlarge the file "
+		"before, if it was longer",
+		false, extent_fix_past};
+	uint64_t dead = UINT64_MAX;
+	struct fsck_finding *found;
+	int r;
+
+	if (f->file_past || e->size < 0 || e->off + e->len <= e->size)
+		return 0;
+	r = extent_dead(tx, e->ino, &dead, NULL);
+	if (r < 0 && r != -EBADMSG) /* trim-absurd tells of that */
+		return pluri_fail(err, -r, "check: cannot read what is dead");
+	if (r < 0 || (uint64_t)e->off >= dead)
+		return 0;
+	f->file_past = true;
+	found = fsck_add(f, &past,
+		"%" PRId64 " bytes at %" PRId64
+		", but the file ends at %" PRId64,
+		e->len, e->off, e->size);
+	found->ino = e->ino;
+	found->off = (uint64_t)e->off;
+	found->value = e->size;
+	return 0;
+}
+
 static int extent_judge(struct fsck *f, struct meta_tx *tx,
 	const struct extent_line *e, struct pluri_err *err)
 {
@@ -215,6 +265,7 @@ static int extent_judge(struct fsck *f, struct meta_tx *tx,
 		true, NULL};
 	static const struct fsck_rule past = {"extent-past-chunk",
 		"none: reads of it give EIO; restore the file", true, NULL};
+	int r;
 
 	if (!e->there || !S_ISREG(e->mode)) {
 		extent_add(f, e->there ? &other : &none, e);
@@ -226,13 +277,16 @@ static int extent_judge(struct fsck *f, struct meta_tx *tx,
 	}
 	if (e->off < 0 || e->skip < 0 || e->len > PLURI_CHUNK_MAX ||
 		e->skip > PLURI_CHUNK_MAX - e->len ||
-		e->off > INT64_MAX - e->len)
+		e->off > INT64_MAX - e->len) {
 		extent_add(f, &absurd, e);
-	else if (!e->chunk_there)
+		return extent_overlap(f, tx, e, err);
+	}
+	if (!e->chunk_there)
 		extent_add(f, &lost, e);
 	else if (e->skip + e->len > e->plain)
 		extent_add(f, &past, e);
-	return extent_overlap(f, tx, e, err);
+	r = extent_past_end(f, tx, e, err);
+	return r < 0 ? r : extent_overlap(f, tx, e, err);
 }
 
 static int extent_line(struct fsck *f, struct meta_tx *tx,
@@ -250,6 +304,7 @@ static int extent_line(struct fsck *f, struct meta_tx *tx,
 		r = extent_file_end(f, tx, err);
 		f->file = e->ino;
 		f->file_touched = false;
+		f->file_past = false;
 		f->file_sum = 0;
 		f->file_end = 0;
 	}

@@ -217,14 +217,17 @@ static int inode_fix_parent(struct fsck *f, struct meta_tx *tx,
 		META_INTS((int64_t)found->ino, found->value), err);
 }
 
+/* What is to be trimmed is no part of the file. */
 static int inode_fix_size(struct fsck *f, struct meta_tx *tx,
 	struct fsck_finding *found, struct pluri_err *err)
 {
 	f->uncounted = true;
 	return fsck_change(tx,
-		"UPDATE inode SET size = COALESCE((SELECT max(e.off + e.len)"
-		" FROM extent e WHERE e.ino = ?1), 0) WHERE ino = ?1",
-		META_INTS((int64_t)found->ino), err);
+		"UPDATE inode SET size = max(0, min(?2, COALESCE((SELECT"
+		" max(e.off + e.len) FROM extent e WHERE e.ino = ?1 AND e.off <"
+		" COALESCE((SELECT t.off FROM trim t WHERE t.ino = ?1"
+		" AND t.off >= 0), ?2)), 0))) WHERE ino = ?1",
+		META_INTS((int64_t)found->ino, PLURI_FILE_MAX), err);
 }
 
 static int inode_fix_length(struct fsck *f, struct meta_tx *tx,
@@ -290,14 +293,15 @@ static void inode_judge_size(struct fsck *f, const struct inode_row *i)
 	static const struct fsck_rule bytes = {"inode-bytes",
 		"sets the bytes to what extents hold", false, inode_fix_bytes};
 	const bool file = S_ISREG((uint32_t)i->mode);
+	const bool absurd = i->size < 0 || i->size > PLURI_FILE_MAX;
 
 	if (i->link)
 		inode_judge_link(f, i);
-	else if (i->size < 0 || (i->size != 0 && !file))
+	else if (file ? absurd : i->size != 0)
 		fsck_add(f, file ? &size : &other, "the size is %" PRId64,
 			i->size)
 			->ino = i->ino;
-	f->uncounted |= file && i->size < 0;
+	f->uncounted |= file && absurd;
 	if (!i->link && i->target.len > 0)
 		fsck_add(f, &target, "no symbolic link, but has a target")
 			->ino = i->ino;

@@ -73,6 +73,7 @@ struct fsck {
 
 	uint64_t file, file_end; /* whose extents are being read */
 	bool file_touched;
+	bool file_past; /* what lies behind its end is told */
 	int64_t file_sum;
 	uint64_t pack_end; /* of the chunks of pack key[0] */
 	int64_t inodes, bytes, off_inodes, off_bytes;

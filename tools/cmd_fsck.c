@@ -163,8 +163,9 @@ int cmd_fsck(int argc, char **argv)
 		"Checks that the metadata agrees with itself and with the "
 		"local pack files,\nmounted or not; each finding says what "
 		"--repair does about it. What has\nlost its name is put into "
-		"/lost+found. Bytes are never dropped.\nExit status: 0 clean "
-		"or all repaired, 1 could not check, 2 findings are left.",
+		"/lost+found. No byte that a file shows is dropped.\n"
+		"Exit status: 0 clean or all repaired, 1 could not check, "
+		"2 findings are left.",
 		options, &c.volume, 1, 1};
 	const int r = args_parse(&a, argc, argv);
 

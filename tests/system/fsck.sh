@@ -22,6 +22,7 @@ make_files() {
 	: >"$mnt/tree/empty"
 	truncate -s 3M "$mnt/tree/sparse"
 	echo precious >"$mnt/away/in/note"
+	head -c 500000 /dev/urandom >"$mnt/short" || return
 	for i in $(seq 300); do echo $i >"$mnt/ring/one/$i"; done
 	sync "$mnt"
 }
@@ -91,7 +92,7 @@ sum_tree "$mnt/tree" "$dir/tree.sum"
 ino() { stat -c %i "$mnt/$1"; }
 f2=$(ino tree/f2) f5=$(ino tree/f5) f7=$(ino tree/f7) tree=$(ino tree)
 ring=$(ino ring) one=$(ino ring/one) two=$(ino ring/one/two)
-away=$(ino away) in=$(ino away/in) empty=$(ino tree/empty)
+away=$(ino away) in=$(ino away/in) empty=$(ino tree/empty) short=$(ino short)
 check "unmounted" umount_it
 sql "UPDATE inode SET nlink = 7 WHERE ino = $f2;
 UPDATE inode SET bytes = 1 WHERE ino = $f5;
@@ -99,6 +100,7 @@ UPDATE inode SET nlink = 9 WHERE ino = $tree;
 UPDATE dentry SET type = 16384 WHERE ino = $f7;
 DELETE FROM dentry WHERE ino = $in;
 INSERT INTO orphan VALUES ($empty);
+UPDATE inode SET size = 1000 WHERE ino = $short;
 INSERT INTO dentry VALUES ($away, X'6e6f6e65', 999999999, 32768, 3);
 UPDATE dentry SET parent = $two, cookie = 1 WHERE ino = $one;
 UPDATE inode SET parent = $two WHERE ino = $one;
@@ -113,6 +115,7 @@ cat >"$dir/want" <<-'EOS'
 	counter-low*1
 	dentry-dangling*1
 	directory-ring*1
+	extent-past-end*1
 	dentry-type*1
 	inode-bytes*1
 	inode-unnamed*1
@@ -138,6 +141,9 @@ check "a directory without a name is found again" \
 ring_there() { [ "$(find "$mnt/lost+found" -name '[0-9]*' | wc -l)" = 300 ]; }
 check "the ring is opened, and all of it there" ring_there
 check "names of nothing are gone" test ! -e "$mnt/away/none"
+check "what lay behind an end is not shown when the file grows" sh -c '
+	truncate -s 500000 "$0" && [ "$(tail -c +1001 "$0" | tr -d "\\0" | wc -c)" = 0 ]
+	' "$mnt/short"
 check "new files get new numbers" sh -c 'echo new >"$0/new" &&
 	[ "$(stat -c %i "$0/new")" -gt '"$in"' ]' "$mnt"
 check "unmounted" umount_it

@@ -280,7 +280,7 @@ static void grow__to_less_than_was_written__cuts_nothing(void **state)
 	assert_int_equal(write_sync(g.h.v, g.n, NULL, NULL, NULL), 0);
 	same(&g, 4 * MIB);
 	assert_int_equal(
-		write_grow(g.h.v, g.n, (uint64_t)NODE_SIZE_MAX + 1, NULL),
+		write_grow(g.h.v, g.n, (uint64_t)PLURI_FILE_MAX + 1, NULL),
 		-EFBIG);
 	rig_free(&g);
 }

@@ -151,7 +151,7 @@ static void clone__other_policy_or_bad_range__refused(void **state)
 {
 	struct huge w = {0};
 	struct tree_attr a = {.policy = 7};
-	struct clone_ask ask = {.to_off = NODE_SIZE_MAX - 5, .len = 10};
+	struct clone_ask ask = {.to_off = PLURI_FILE_MAX - 5, .len = 10};
 	uint64_t done = 7;
 
 	(void)state;

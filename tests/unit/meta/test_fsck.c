@@ -153,6 +153,8 @@ static void fsck__inodes_damaged__found_and_mended(void **state)
 {
 	static const struct plant list[] = {
 		{"UPDATE inode SET size = -5 WHERE ino = 4", "inode-size "},
+		{"UPDATE inode SET size = 9007199254740993 WHERE ino = 4",
+			"inode-size "},
 		{"UPDATE inode SET size = 5 WHERE ino = 2", "inode-size "},
 		{"UPDATE inode SET size = 6001 WHERE ino = 4", "total-wrong "},
 		{"UPDATE inode SET size = 9 WHERE ino = 6", "symlink-size "},
@@ -232,6 +234,14 @@ static void fsck__extents_damaged__found_and_mended(void **state)
 			"extent-overlap "},
 		{"UPDATE extent SET skip = 900 WHERE ino = 7",
 			"!extent-past-chunk "},
+		{"UPDATE inode SET size = 5699 WHERE ino = 4",
+			"total-wrong extent-past-end "},
+		{"UPDATE inode SET size = 0 WHERE ino = 4",
+			"total-wrong extent-past-end "},
+		/* the chunk's count stands in the way of the first cut */
+		{"UPDATE inode SET size = 5000 WHERE ino = 4;"
+		 "UPDATE chunk SET refs = 0 WHERE num = 2",
+			"total-wrong extent-past-end chunk-refs "},
 		{"UPDATE chunk SET refs = 0 WHERE num = 1", "chunk-refs "},
 		{"UPDATE chunk SET refs = 2 WHERE num = 1", "chunk-refs "},
 		{"UPDATE chunk SET refs = 1 WHERE num = 4", "chunk-refs "},

@@ -85,6 +85,18 @@ static int churn_remove(struct churn *c, struct tree_attr *a)
 	return r < 0 ? r : tree_drop(c->tx, a->ino, NULL);
 }
 
+/* Whoever records something behind the end moves it. */
+static int churn_grow(struct churn *c, uint64_t ino, uint64_t end)
+{
+	struct tree_attr a = {0};
+	const int r = tree_get(c->tx, ino, &a, NULL);
+
+	if (r < 0 || a.size >= end)
+		return r;
+	a.size = end;
+	return tree_set(c->tx, TREE_SET_SIZE, &a, NULL);
+}
+
 /* Cut in two steps, or let a part of it be shown elsewhere in it. */
 static int churn_cut(
 	struct storage *s, struct churn *c, const struct tree_attr *a)
@@ -99,16 +111,26 @@ static int churn_cut(
 
 	if (r < 0 || more)
 		return r;
-	if (storage_random(s, 2))
-		return extent_clone(c->tx, &copy, 3, &done, NULL);
+	if (storage_random(s, 2)) {
+		r = extent_clone(c->tx, &copy, 3, &done, NULL);
+		return r < 0 ? r : churn_grow(c, a->ino, copy.to_off + done);
+	}
 	return extent_cut(c->tx, a->ino, a->size, 1, &more, NULL);
+}
+
+static int churn_size(struct churn *c, struct tree_attr *a)
+{
+	bool more = false;
+	const int r = extent_cut(c->tx, a->ino, a->size, 1, &more, NULL);
+
+	return r < 0 ? r : tree_set(c->tx, TREE_SET_SIZE, a, NULL);
 }
 
 static int churn_file(struct storage *s, struct churn *c, unsigned what)
 {
 	struct tree_attr a = {0};
 	struct extent e;
-	const int r = tree_lookup(c->tx, c->d1, c->n1, &a, NULL);
+	int r = tree_lookup(c->tx, c->d1, c->n1, &a, NULL);
 
 	if (r < 0)
 		return r;
@@ -120,10 +142,11 @@ static int churn_file(struct storage *s, struct churn *c, unsigned what)
 	if (what == 2)
 		return churn_cut(s, c, &a);
 	if (what == 1)
-		return tree_set(c->tx, TREE_SET_SIZE, &a, NULL);
+		return churn_size(c, &a);
 	e = (struct extent){storage_random(s, 3000), 1 + storage_random(s, 500),
 		storage_random(s, 500), 1 + storage_random(s, 4)};
-	return extent_write(c->tx, a.ino, &e, 1, NULL); /* -EBUSY: trim */
+	r = extent_write(c->tx, a.ino, &e, 1, NULL); /* -EBUSY: trim */
+	return r < 0 ? r : churn_grow(c, a.ino, e.off + e.len);
 }
 
 static int churn_one(struct storage *s, struct churn *c)
