@@ -6,7 +6,7 @@
 #   SEED=... SEEDS=1     the first, and how many of them
 #   MINUTES=1            of each; 0: STEPS operations
 #   PROCS=3              processes
-#   TRACE=FILE           do again what failed
+#   TRACE=FILE           do again what failed; FILE.why said why
 #   MORE='--no-crash'    further options of modelrun
 . "$(dirname "$0")/lib.sh"
 
@@ -22,7 +22,8 @@ fsck_it() { # where there is such a verb
 	"$pluri" fsck --help >/dev/null 2>&1 || return 0
 	"$pluri" fsck "$ini" >"$dir/fsck.out" 2>&1 && return 0
 	echo "# fsck:"
-	head -n 20 "$dir/fsck.out" | sed 's/^/#   /'
+	head -n 20 "$dir/fsck.out" | sed 's/^/#   /' |
+		tee -a "${MODEL_WHY:-/dev/null}"
 	return 1
 }
 mount_now() { mount_it -o "allow_other,dev,suid${OPTIONS:+,$OPTIONS}"; }
@@ -46,8 +47,11 @@ again() { # SEED [OPTION...]
 	mkdir "$dir/ref" "$dir/work"
 	"$helpers/modelrun" --ref "$dir/ref" --mount "$mnt" \
 		--work "$dir/work" --event 'event "$1"' --procs "${PROCS:-3}" \
-		--seed "$@" ${MORE-}
+		--seed "$@" ${MORE-} && return 0
+	cp "$state/daemon.log" "${TMPDIR:-/tmp}/plurifs-model-$1.trace.log"
+	return 1
 }
+check "cut since it was synced, then killed" again 0 --own
 if [ -n "${TRACE-}" ]; then
 	check "trace $TRACE" again 0 --replay "$TRACE"
 	seed=0 SEEDS=0

@@ -6,7 +6,9 @@
  *   modelrun --ref DIR --mount DIR --work DIR --event COMMAND
  *            [--seed N] [--procs N] [--steps N] [--minutes N] [--no-crash]
  *            [--no-race] [--data (of two files, and nothing else)]
+ *            [--crashes (and nothing else)]
  *   modelrun ... --replay TRACE
+ *   modelrun ... --own (a sequence that is known to be hard)
  *
  * COMMAND gets one word: drop, clear, remount, kill (at any time), recover.
  * A batch is 100 to 1000 operations of each process. The same seed with one
@@ -29,22 +31,25 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/system/modelrun.h"
+#include "tests/system/modelrun_run.h"
+
+#define RUN_KILLER_OPS 400u /* done while a killer starts, at most */
 
 struct run {
 	struct model_place at;
 	struct model_random random;
 	uint64_t seed, steps, minutes, done;
 	unsigned procs;
-	bool no_crash, no_race, data;
+	bool no_crash, no_race, data, only_crashes, own;
 	const char *replay;
 	struct model_worker worker[MODEL_PROCS_MAX];
 	unsigned batches, races, crashes, events;
 };
 
-static bool run_wrong(const char *what, unsigned who, const char *why)
+static bool run_wrong(const struct model_place *at, const char *what,
+	unsigned who, const char *why)
 {
-	(void)printf("# %s, process %u: %s\n", what, who, why);
+	model_say(at, "%s, process %u: %s", what, who, why);
 	return false;
 }
 
@@ -97,7 +102,7 @@ static int run_place(struct run *r, struct model_worker *w, unsigned i)
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (w->shared == MAP_FAILED)
 		return -errno;
-	if (r->replay)
+	if (r->replay || r->own)
 		return 0;
 	if (mkdir(w->ref, 0777) < 0 || mkdir(w->mount, 0777) < 0)
 		return -errno;
@@ -115,10 +120,10 @@ static bool run_compare(struct run *r, const char *when)
 
 		if (model_tree_same(w->ref, w->mount, w->shared, why))
 			continue;
-		(void)run_wrong(when, i, why);
+		(void)run_wrong(&r->at, when, i, why);
 		for (unsigned j = 0; j < r->procs; j++)
 			model_worker_end(&r->worker[j]);
-		model_shrink(w, r->seed);
+		model_shrink(w);
 		return false;
 	}
 	return true;
@@ -153,15 +158,16 @@ static bool run_work(struct run *r, uint64_t steps, bool killed)
 			continue;
 		bad = &r->worker[i];
 		model_tell(&bad->op[bad->ops - 1], tell);
-		(void)printf("# operation %zu of process %u:\n#   %s\n# %s\n",
-			bad->ops, i, tell, bad->why);
+		model_say(&r->at, "operation %zu of process %u: %s", bad->ops,
+			i, tell);
+		model_say(&r->at, "%s", bad->why);
 	}
 	if (!bad)
 		return true;
 	for (unsigned i = 0; i < r->procs; i++)
 		model_worker_end(&r->worker[i]);
 	if (!killed || model_event(&r->at, "recover") == 0)
-		model_shrink(bad, r->seed);
+		model_shrink(bad);
 	return false;
 }
 
@@ -177,7 +183,7 @@ static bool run_note(struct run *r, uint32_t kind)
 	}
 	r->events++;
 	return model_event(&r->at, model_kind_name(kind)) == 0 ||
-	       run_wrong("event", 0, model_kind_name(kind));
+	       run_wrong(&r->at, "event", 0, model_kind_name(kind));
 }
 
 static bool run_between(struct run *r)
@@ -203,16 +209,30 @@ static bool run_resync(struct model_worker *w)
 	char why[MODEL_TEXT];
 
 	if (model_tree_copy(w->mount, w->ref) < 0)
-		return run_wrong("copying", w->number, "it failed");
+		return run_wrong(w->at, "copying", w->number, "it failed");
 	if (run_fresh(w) < 0)
-		return run_wrong("copying", w->number, "no copy of the copy");
+		return run_wrong(
+			w->at, "copying", w->number, "no copy of the copy");
 	return model_tree_same(w->ref, w->mount, w->shared, why) ||
-	       run_wrong("the copy", w->number, why);
+	       run_wrong(w->at, "the copy", w->number, why);
+}
+
+/* Of one subtree: is it what it may be? */
+static bool run_crash_judge(struct model_worker *w)
+{
+	const struct model_op op = {.kind = MODEL_KILL};
+	char why[MODEL_TEXT];
+
+	if (model_crash_check(w, why))
+		return true;
+	(void)run_wrong(w->at, "after a crash", w->number, why);
+	if (model_worker_note(w, &op) == 0)
+		model_keep(w, w->op, w->ops);
+	return false;
 }
 
 static bool run_crash(struct run *r)
 {
-	char why[MODEL_TEXT];
 	bool fine = run_work(r, 20000, true);
 
 	r->crashes++;
@@ -221,16 +241,10 @@ static bool run_crash(struct run *r)
 	if (!fine)
 		return false;
 	if (model_event(&r->at, "recover") < 0)
-		return run_wrong("event", 0, "recover");
-	for (unsigned i = 0; i < r->procs && fine; i++) {
-		struct model_worker *w = &r->worker[i];
-
-		fine = model_crash_check(w, why) ||
-		       run_wrong("after a crash", i, why);
-		if (!fine)
-			model_keep(w, r->seed);
-		fine = fine && run_resync(w);
-	}
+		return run_wrong(&r->at, "event", 0, "recover");
+	for (unsigned i = 0; i < r->procs && fine; i++)
+		fine = run_crash_judge(&r->worker[i]) &&
+		       run_resync(&r->worker[i]);
 	return fine;
 }
 
@@ -241,7 +255,7 @@ static bool run_race(struct run *r)
 	r->races++;
 	return model_race(&r->at, r->procs, model_draw(&r->random, UINT64_MAX),
 		       500 + model_draw(&r->random, 3000), why) ||
-	       run_wrong("race", 0, why);
+	       run_wrong(&r->at, "race", 0, why);
 }
 
 static bool run_batch(struct run *r)
@@ -249,6 +263,8 @@ static bool run_batch(struct run *r)
 	const uint64_t n = model_draw(&r->random, 100);
 
 	r->batches++;
+	if (r->only_crashes)
+		return run_crash(r);
 	if (n < 15 && !r->no_race)
 		return run_race(r);
 	if (n < 35 && !r->no_crash)
@@ -272,6 +288,20 @@ static bool run_all(struct run *r)
 	return fine;
 }
 
+/* The last operation is the kill; before: it comes about so much earlier. */
+static bool run_again_killed(struct run *r, size_t before)
+{
+	struct model_worker *w = &r->worker[0];
+
+	w->ops--;
+	if (model_replay_killed(w, w->op, before, &w->ops) != 0)
+		return run_wrong(&r->at, "replay", 0, "not to its end");
+	(void)model_trace_save(w->trace, w->op, w->ops);
+	if (model_event(&r->at, "recover") < 0)
+		return run_wrong(&r->at, "event", 0, "recover");
+	return run_crash_judge(w);
+}
+
 static bool run_again(struct run *r)
 {
 	struct model_worker *w = &r->worker[0];
@@ -281,17 +311,34 @@ static bool run_again(struct run *r)
 
 	(void)snprintf(w->base, sizeof(w->base), "%s.base", r->replay);
 	if (access(w->base, F_OK) < 0 && mkdir(w->base, 0777) < 0)
-		return run_wrong("replay", 0, w->base);
+		return run_wrong(&r->at, "replay", 0, w->base);
 	if (model_trace_load(r->replay, &w->op, &w->ops) < 0)
-		return run_wrong("replay", 0, r->replay);
+		return run_wrong(&r->at, "replay", 0, r->replay);
 	for (size_t i = 0; i < w->ops && w->ops < 200; i++) {
 		model_tell(&w->op[i], tell);
 		(void)printf("#   %s\n", tell);
 	}
+	if (w->ops > 0 && w->op[w->ops - 1].kind == MODEL_KILL)
+		return run_again_killed(
+			r, (size_t)getpid() % RUN_KILLER_OPS + 1);
 	code = model_replay(w, w->op, w->ops, why);
 	if (code)
-		model_shrink(w, r->seed);
-	return code == 0 || run_wrong("replay", 0, why);
+		model_shrink(w);
+	return code == 0 || run_wrong(&r->at, "replay", 0, why);
+}
+
+/* What is known to be hard. */
+static bool run_own(struct run *r)
+{
+	struct model_worker *w = &r->worker[0];
+	const struct model_op *op = NULL;
+
+	w->ops = model_own_cut(&op);
+	w->op = malloc(w->ops * sizeof(*op));
+	if (!w->op || mkdir(w->base, 0777) < 0)
+		return run_wrong(&r->at, "own", 0, w->base);
+	memcpy(w->op, op, w->ops * sizeof(*op));
+	return run_again_killed(r, 0);
 }
 
 /* --- options --- */
@@ -329,6 +376,10 @@ static bool run_option(struct run *r, int letter)
 		return r->no_race = true;
 	case 'd':
 		return r->data = true;
+	case 'c':
+		return r->only_crashes = true;
+	case 'o':
+		return r->own = true;
 	case 'a':
 		r->replay = optarg;
 		return true;
@@ -351,6 +402,8 @@ static bool run_options(struct run *r, int argc, char **argv)
 		{"no-crash", no_argument, NULL, 'C'},
 		{"no-race", no_argument, NULL, 'R'},
 		{"data", no_argument, NULL, 'd'},
+		{"crashes", no_argument, NULL, 'c'},
+		{"own", no_argument, NULL, 'o'},
 		{"replay", required_argument, NULL, 'a'},
 		{NULL, 0, NULL, 0},
 	};
@@ -377,12 +430,15 @@ int main(int argc, char **argv)
 	(void)signal(SIGPIPE, SIG_IGN); /* of fifos */
 	(void)setvbuf(stdout, NULL, _IOLBF, 0);
 	(void)printf("# seed %llu\n", (unsigned long long)r.seed);
+	model_keep_begin(&r.at, r.seed);
 	r.random.state = model_hash(~r.seed);
 	for (unsigned i = 0; i < r.procs; i++)
 		if (run_place(&r, &r.worker[i], i) < 0) {
 			perror("modelrun: beginning");
 			return 2;
 		}
-	fine = r.replay ? run_again(&r) : run_all(&r);
+	fine = r.own ? run_own(&r) : r.replay ? run_again(&r) : run_all(&r);
+	if (!fine)
+		model_keep_tell(&r.at);
 	return !fine;
 }

@@ -35,6 +35,7 @@ enum model_kind {
 	MODEL_READDIR, MODEL_FLOCK, MODEL_LOCK, MODEL_GETLOCK,
 	/* between batches; they have no fields */
 	MODEL_DROP, MODEL_CLEAR, MODEL_REMOUNT,
+	MODEL_KILL, /* the end: the daemon dies meanwhile */
 	MODEL_KINDS
 };
 
@@ -153,46 +154,5 @@ bool model_tree_alike(const struct model_tree *a, const struct model_tree *b,
 bool model_tree_same(const char *ref, const char *mount,
 	const struct model_shared *shared, char why[]);
 int model_tree_copy(const char *from, const char *to);
-
-/* --- modelrun_worker.c: processes ---------------------------------------- */
-struct model_place {
-	const char *ref, *mount, *work, *event;
-};
-
-/* A subtree, its operations so far, and the processes that work in it. */
-struct model_worker {
-	const struct model_place *at;
-	unsigned number;
-	char ref[MODEL_PATH], mount[MODEL_PATH], base[MODEL_PATH];
-	char trace[MODEL_PATH];
-	struct model_gen gen;
-	struct model_shared *shared;
-	struct model_op *op; /* of the batch that ended last and before */
-	size_t ops, room;
-	int pid, to, from; /* its process, if pid */
-	char why[MODEL_TEXT];
-};
-
-int model_worker_note(struct model_worker *w, const struct model_op *op);
-void model_worker_go(struct model_worker *w, uint64_t steps);
-/* As model_pair_do, for the batch; afterwards op holds what was done. */
-int model_worker_wait(struct model_worker *w);
-void model_worker_end(struct model_worker *w);
-int model_event(const struct model_place *at, const char *what);
-/* All of op[0..n) in fresh subtrees made from base: as model_pair_do. */
-int model_replay(struct model_worker *w, const struct model_op *op, size_t n,
-	char why[]);
-
-/* --- modelrun_crash.c, _shrink.c, _race.c -------------------------------- */
-
-/* Is the mount's subtree what it may be after the daemon died? */
-bool model_crash_check(struct model_worker *w, char why[]);
-void model_shrink(struct model_worker *w, uint64_t seed);
-void model_keep(struct model_worker *w, uint64_t seed); /* where it stays */
-int model_trace_save(const char *path, const struct model_op *op, size_t n);
-int model_trace_load(const char *path, struct model_op **ret, size_t *ret_n);
-/* Processes race in one directory: true, or why not. */
-bool model_race(const struct model_place *at, unsigned procs, uint64_t seed,
-	uint64_t steps, char why[]);
 
 #endif

@@ -4,7 +4,8 @@
  * Names and attributes: those after some operation, not before the last one
  * that was synced; the one in flight may have been done. A file's bytes: each
  * as its last fsync left it, or as some operation after that did; zero, too,
- * behind its end at that fsync. Its size: one that it had since.
+ * behind where it ended at that fsync or has been cut since: of what is written
+ * then, what lies behind may come first. Its size: one that it had since.
  *
  * Found by doing the operations again on a copy of the tree as it was at the
  * last crash: once to find where names agree, once for the bytes of files
@@ -17,7 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/system/modelrun.h"
+#include "tests/system/modelrun_run.h"
 
 #define CRASH_LOOKED (8u << 20) /* of a file's bytes */
 #define CRASH_TRIES 24u
@@ -30,8 +31,9 @@ struct crash_life { /* of a file in the copy */
 struct crash_file { /* of the mount */
 	const char *path;
 	uint64_t birth;
-	uint64_t size, top, synced,
-		last; /* now, looked at; at its fsync; in the copy */
+	uint64_t size, top; /* now, and looked at */
+	uint64_t synced; /* its least since its fsync */
+	uint64_t last; /* in the copy */
 	bool fits; /* the size is one that it had */
 	uint64_t odd; /* the byte that nobody wrote */
 	uint8_t *now, *fine;
@@ -50,6 +52,7 @@ struct crash {
 	uint8_t *room;
 	size_t synced; /* operations that must be there */
 	const struct crash_file *tell; /* of whom to tell what was done */
+	uint64_t told; /* its size then, and the byte */
 };
 
 static bool crash_syncs(const struct model_op *op)
@@ -215,6 +218,8 @@ static void crash_allow(
 		f->fits = false;
 		f->synced = size;
 	}
+	if (size < f->synced)
+		f->synced = size;
 	/* a write may be taken in parts */
 	f->fits = f->fits || f->size == size ||
 		  (size > f->last && f->size > f->last && f->size < size);
@@ -226,13 +231,18 @@ static void crash_allow(
 }
 
 /* What happened to a file that is wrong. */
-static void crash_history(const struct crash *c, const struct model_op *op,
-	uint64_t n, uint64_t size)
+static void crash_history(
+	struct crash *c, const struct model_op *op, uint64_t n, uint64_t size)
 {
+	const uint64_t now = size << 8 | c->room[c->tell->odd];
 	char text[MODEL_TEXT];
 
+	if (c->told == now)
+		return;
+	c->told = now;
+
 	model_tell(op, text);
-	(void)printf("#   %llu: byte %llu is %02x of %llu: %s\n",
+	model_say(c->w->at, "  %llu: byte %llu is %02x of %llu: %s",
 		(unsigned long long)n, (unsigned long long)c->tell->odd,
 		c->room[c->tell->odd], (unsigned long long)size, text);
 }
@@ -411,7 +421,7 @@ static void crash_tell(FILE *out, const struct crash *c, size_t done,
 	if (strcmp(now, last) == 0)
 		return;
 	(void)snprintf(last, MODEL_TEXT, "%s", now);
-	(void)fprintf(out, "# after %zu of %zu (synced %zu): %s\n", done,
+	(void)fprintf(out, "after %zu of %zu (synced %zu): %s\n", done,
 		c->w->ops, c->synced, now);
 }
 
@@ -437,8 +447,13 @@ static bool crash_names(struct crash *c, char why[])
 		crash_touched(c, &c->w->op[i], crash_number(i), birth);
 	}
 	(void)fclose(out);
-	if (!fine)
-		(void)printf("%s", told);
+	for (char *at = told; !fine && *at;) {
+		char *const end = strchr(at, '\n');
+
+		*end = 0;
+		model_say(c->w->at, "%s", at);
+		at = end + 1;
+	}
 	free(told);
 	return fine || model_wrong(why, "as after no operation: %s", now);
 }

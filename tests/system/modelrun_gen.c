@@ -66,6 +66,7 @@ static const struct {
 	[MODEL_DROP] = {"drop", 0},
 	[MODEL_CLEAR] = {"clear", 0},
 	[MODEL_REMOUNT] = {"remount", 0},
+	[MODEL_KILL] = {"kill", 0},
 };
 
 const char *model_kind_name(uint32_t kind)

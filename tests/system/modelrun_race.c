@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/system/modelrun.h"
+#include "tests/system/modelrun_run.h"
 
 #define RACE_PAGE 4096u
 #define RACE_PAGES 24u /* of a file */

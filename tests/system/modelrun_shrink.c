@@ -1,51 +1,13 @@
 /*
- * modelrun_shrink.c - sequences on disk, and fewer operations that fail alike.
+ * modelrun_shrink.c - fewer operations that fail alike.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "tests/system/modelrun.h"
+#include "tests/system/modelrun_run.h"
 
 #define SHRINK_SECONDS 90
-
-int model_trace_save(const char *path, const struct model_op *op, size_t n)
-{
-	const int fd =
-		open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	const size_t len = n * sizeof(*op);
-	const bool whole = fd >= 0 && write(fd, op, len) == (ssize_t)len;
-
-	if (fd >= 0)
-		(void)close(fd);
-	return whole ? 0 : -EIO;
-}
-
-int model_trace_load(const char *path, struct model_op **ret, size_t *ret_n)
-{
-	const int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct model_op *op = NULL;
-	struct stat st;
-	int r = -EIO;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	op = malloc((size_t)st.st_size + 1);
-	if (op && read(fd, op, (size_t)st.st_size) == (ssize_t)st.st_size)
-		r = 0;
-	(void)close(fd);
-	if (r < 0) {
-		free(op);
-		return r;
-	}
-	*ret = op;
-	*ret_n = (size_t)st.st_size / sizeof(*op);
-	return 0;
-}
 
 struct shrink {
 	struct model_worker *w;
@@ -112,32 +74,12 @@ static void shrink_tell(const struct shrink *s)
 
 	for (size_t i = 0; i < s->n; i++) {
 		model_tell(&s->op[i], text);
-		(void)printf("#   %s\n", text);
+		model_say(s->w->at, "  %s", text);
 	}
-	(void)printf("# %s\n", s->why);
+	model_say(s->w->at, "%s", s->why);
 }
 
-static void shrink_keep(struct model_worker *w, uint64_t seed,
-	const struct model_op *op, size_t n)
-{
-	char path[MODEL_PATH];
-	char base[MODEL_PATH + 16];
-	const char *tmp = getenv("TMPDIR");
-
-	(void)snprintf(path, sizeof(path), "%s/plurifs-model-%llu.trace",
-		tmp ? tmp : "/tmp", (unsigned long long)seed);
-	(void)snprintf(base, sizeof(base), "%s.base", path);
-	(void)model_trace_save(path, op, n);
-	(void)model_tree_copy(w->base, base);
-	(void)printf("# kept; again: TRACE=%s model.sh\n", path);
-}
-
-void model_keep(struct model_worker *w, uint64_t seed)
-{
-	shrink_keep(w, seed, w->op, w->ops);
-}
-
-void model_shrink(struct model_worker *w, uint64_t seed)
+void model_shrink(struct model_worker *w)
 {
 	struct shrink s = {.w = w, .n = w->ops, .until = time(NULL)};
 
@@ -149,13 +91,13 @@ void model_shrink(struct model_worker *w, uint64_t seed)
 	memcpy(s.op, w->op, s.n * sizeof(*s.op));
 	if (shrink_without(&s, s.n, 0)) {
 		shrink_all(&s);
-		(void)printf(
-			"# fails alone, of %zu operations these do:\n", w->ops);
+		model_say(w->at,
+			"fails alone, of %zu operations these do:", w->ops);
 		shrink_tell(&s);
 	} else {
-		(void)printf("# does not fail alone\n");
+		model_say(w->at, "does not fail alone");
 	}
-	shrink_keep(w, seed, s.op, s.n);
+	model_keep(w, s.op, s.n);
 	free(s.op);
 	free(s.try);
 }

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/system/modelrun.h"
+#include "tests/system/modelrun_run.h"
 
 struct worker_crew {
 	struct model_pair pair;
@@ -310,5 +310,64 @@ int model_replay(
 	if (r == 0 && !model_tree_same(ref, mount, s, why))
 		r = 1;
 	(void)munmap(s, sizeof(*s));
+	return r;
+}
+
+/* An event of its own process; its pid. */
+static int replay_kill(const struct model_place *at)
+{
+	int pid;
+
+	(void)fflush(stdout);
+	pid = fork();
+	if (pid == 0)
+		_exit(model_event(at, "kill") < 0);
+	return pid;
+}
+
+/* Until the daemon is gone; that comes after the operation `kill`. 1: an answer
+ * differs. */
+static int replay_until(struct model_worker *w, struct worker_crew *c,
+	struct model_op *op, size_t kill, size_t *n)
+{
+	char why[MODEL_TEXT] = "";
+	int pid = 0;
+	int r = 0;
+	size_t i;
+
+	for (i = 0; i < *n && r == 0; i++) {
+		if (i == kill)
+			pid = replay_kill(w->at);
+		if (op[i].kind >= MODEL_DROP)
+			r = replay_event(c, w->at, op[i].kind);
+		else
+			r = crew_do(c, &op[i], why);
+	}
+	if (r < 0)
+		op[i - 1].ret = 1;
+	if (r > 0)
+		model_say(w->at, "operation %zu: %s", i, why);
+	if (pid == 0)
+		pid = replay_kill(w->at);
+	(void)waitpid(pid, NULL, 0);
+	*n = i;
+	return r > 0;
+}
+
+int model_replay_killed(
+	struct model_worker *w, struct model_op *op, size_t before, size_t *n)
+{
+	struct worker_crew c = {
+		.ref = w->ref, .mount = w->mount, .shared = w->shared};
+	int r;
+
+	/* what is there at first was synced in its time, too */
+	if (model_tree_copy(w->base, w->ref) < 0 ||
+		model_tree_copy(w->base, w->mount) < 0 ||
+		model_event(w->at, "remount") < 0 || crew_open(&c) < 0)
+		return -EIO;
+	r = replay_until(
+		w, &c, op, before > 0 && before < *n ? *n - before : *n, n);
+	crew_close(&c);
 	return r;
 }
