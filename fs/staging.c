@@ -11,8 +11,6 @@
 
 #define STAGING_TICK_MS 500u
 #define STAGING_EVICT_TICKS 20u
-#define STAGING_TRICKLE (64u << 10) /* bytes between two syncs: few */
-#define STAGING_AHEAD (256u << 10) /* bytes of zeros then */
 
 const char *staging_name(const struct pluri_id *id, char to[STAGING_NAME])
 {
@@ -187,23 +185,6 @@ static uint64_t staging_size(const struct encoded *e)
 	return n;
 }
 
-/*
- * A pack that grows by a little with each sync gets zeros ahead: a flush of
- * bytes that only replace others need not make the file's length durable, too,
- * which takes twice as long. What is behind the end is cut when it is closed.
- */
-static void staging_ahead(struct staging_pack *p)
-{
-	static const uint8_t zeros[STAGING_AHEAD];
-	const uint64_t end = pack_bytes(p->writer);
-
-	atomic_store(&p->end, end);
-	if (end <= p->ahead || !atomic_load(&p->trickles))
-		return;
-	(void)!pwrite(p->fd, zeros, sizeof(zeros), (off_t)end);
-	p->ahead = end + sizeof(zeros);
-}
-
 static int staging_append(struct staging *s, struct staging_slot *slot,
 	const struct roster_policy *pol, const struct encoded *e,
 	struct pack_place *ret, struct pluri_err *err)
@@ -227,7 +208,7 @@ static int staging_append(struct staging *s, struct staging_slot *slot,
 			staging_abandon(s, slot);
 		return r;
 	}
-	staging_ahead(slot->pack);
+	atomic_store(&slot->pack->end, pack_bytes(slot->pack->writer));
 	atomic_store(&slot->pack->unsynced, true);
 	return 0;
 }
@@ -252,41 +233,6 @@ int staging_add(struct staging *s, uint32_t policy, const struct encoded *e,
 		*ret_pack = slot->pack->row.num;
 	(void)pthread_mutex_unlock(&slot->lock);
 	return r;
-}
-
-static int staging_sync_pack(struct staging_pack *p)
-{
-	const uint64_t end = atomic_load(&p->end);
-
-	if (!atomic_exchange(&p->unsynced, false))
-		return 0;
-	atomic_store(&p->trickles,
-		p->synced > 0 && end - p->synced < STAGING_TRICKLE);
-	p->synced = end;
-	return fdatasync(p->fd) < 0 ? -errno : 0;
-}
-
-int staging_sync(struct staging *s, struct pluri_err *err)
-{
-	int r;
-
-	/* Files leave the list only under this lock, so it is held; appends
-	 * do not need it. */
-	(void)pthread_mutex_lock(&s->lock);
-	r = s->sync_failed;
-	for (struct staging_pack *p = s->files; p && r >= 0; p = p->next_file)
-		r = staging_sync_pack(p);
-	if (r >= 0 && s->dir_unsynced && fsync(s->v->packs_fd) < 0)
-		r = -errno;
-	s->dir_unsynced = false;
-	s->sync_failed = r;
-	(void)pthread_mutex_unlock(&s->lock);
-	if (r < 0)
-		return pluri_fail(err, -r,
-			"cannot sync local packs in "
-			"%s/" VOLUME_PACKS ": %s",
-			s->v->config->state, strerror(-r));
-	return 0;
 }
 
 static void staging_tick(struct staging *s)

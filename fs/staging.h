@@ -40,7 +40,8 @@ int staging_close(struct staging *s, struct pluri_err *err);
 /* The highest pack number given out so far, in earlier lives too; 0: none. */
 uint64_t staging_last(struct staging *s);
 
-/* For fs/commit.c: sync every file written since the last time. */
+/* For fs/commit.c: sync every file written since the last time, or put what was
+ * written into the transaction that is committed next, when it is little. */
 int staging_sync(struct staging *s, struct pluri_err *err);
 
 /*

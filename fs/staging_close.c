@@ -50,7 +50,10 @@ static int staging_finish(
 	struct shard_row shards[PLURI_SHARDS_MAX];
 	struct pack_seal seal = {0};
 	unsigned n = 0;
-	int r = pack_close(p->writer, &seal, err);
+	int r;
+
+	atomic_store(&p->sealed, true);
+	r = pack_close(p->writer, &seal, err);
 	atomic_store(&p->unsynced, true);
 	if (r >= 0) {
 		/* The row says what the index of the file must bear out. */
@@ -182,7 +185,9 @@ static int staging_replay(
 	if (fd < 0)
 		return pluri_fail(
 			err, errno, "local pack %s: %s", name, strerror(errno));
-	r = pack_replay(s->v->keys, &row->id, fd, end, &seal, err);
+	r = staging_sync_replay(s, row->num, fd, err);
+	if (r >= 0)
+		r = pack_replay(s->v->keys, &row->id, fd, end, &seal, err);
 	if (r >= 0 && fsync(fd) < 0)
 		r = pluri_fail(
 			err, errno, "local pack %s: %s", name, strerror(errno));

@@ -15,6 +15,8 @@
 #include "fs/staging.h"
 
 #define STAGING_USED 4096u /* a power of two */
+#define STAGING_TAIL (64u << 10) /* bytes that the log takes along at once... */
+#define STAGING_TAILS (1u << 20) /* ...and in all, before the file is flushed */
 #define STAGING_NAME (2 * PLURI_ID_BYTES + sizeof(".pack"))
 
 struct staging_pack {
@@ -22,11 +24,11 @@ struct staging_pack {
 	int fd;
 	struct pack_writer *writer;
 	_Atomic bool unsynced; /* written since the last sync */
+	_Atomic bool sealed;   /* has an index, or a part of one */
 	_Atomic uint64_t end;  /* bytes appended */
-	uint64_t synced; /* of these at the last sync; under staging.lock */
-	_Atomic bool trickles; /* the last sync was for few bytes */
-	uint64_t ahead;	       /* the file has bytes up to here, zeros maybe;
-				  under the slot's lock */
+	/* Under staging.lock: the file is flushed up to synced (0: not at all),
+	 * the database has its bytes from there up to logged. */
+	uint64_t synced, logged;
 	uint64_t opened_ms;
 	uint64_t ticket; /* of its closing */
 	bool failed;	 /* its last closing; why is in err */
@@ -47,6 +49,7 @@ struct staging {
 	bool stop;
 	bool dir_unsynced; /* files were made since the last sync */
 	int sync_failed;   /* -errno, for ever: what was lost is unknown */
+	uint8_t tail[STAGING_TAIL];
 	struct staging_pack *files; /* with a writer's descriptor */
 	struct staging_pack *closing;
 	uint64_t tickets;
@@ -73,6 +76,10 @@ void staging_close_pending(struct staging *s);
 
 /* Forget a pack's descriptor; with s->lock held. */
 void staging_unlist(struct staging *s, struct staging_pack *p);
+
+/* At open: into the file what only the database is sure to have of it. */
+int staging_sync_replay(struct staging *s, uint64_t num, int fd,
+	struct pluri_err *err);
 
 /* At open: finish what a crash left. */
 int staging_recover(struct staging *s, struct pluri_err *err);

@@ -25,6 +25,7 @@ static const struct {
 	{"chunks", fsck_chunk, META_NOTHING},
 	{"packs", fsck_pack, META_NOTHING},
 	{"shards", fsck_shard, META_NOTHING},
+	{"tails", fsck_tail, META_NOTHING},
 	{"moves", fsck_move, META_NOTHING},
 };
 #define FSCK_PHASES (sizeof(fsck_phases) / sizeof(fsck_phases[0]))

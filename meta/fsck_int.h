@@ -178,6 +178,8 @@ int fsck_pack(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 	struct pluri_err *err);
 int fsck_shard(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 	struct pluri_err *err);
+int fsck_tail(struct fsck *f, struct meta_tx *tx, bool *ret_more,
+	struct pluri_err *err);
 int fsck_move(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 	struct pluri_err *err);
 

@@ -318,6 +318,54 @@ int fsck_shard(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 	return r;
 }
 
+/* --- tails --------------------------------------------------------------- */
+
+static int pack_fix_tail(struct fsck *f, struct meta_tx *tx,
+	struct fsck_finding *found, struct pluri_err *err)
+{
+	(void)f;
+	return fsck_change(tx, "DELETE FROM tail WHERE pack = ?1 AND off = ?2",
+		META_INTS((int64_t)found->pack, (int64_t)found->off), err);
+}
+
+int fsck_tail(struct fsck *f, struct meta_tx *tx, bool *ret_more,
+	struct pluri_err *err)
+{
+	static const struct fsck_rule none = {"tail-no-open-pack",
+		"forgets the tail: a pack that is closed has all in its file",
+		false, pack_fix_tail};
+	static const struct fsck_rule absurd = {"tail-absurd",
+		"forgets the tail; the file of the pack is taken as it is",
+		true, pack_fix_tail};
+	struct db_stmt *s = NULL;
+	int r = fsck_query(f, tx,
+		"SELECT t.pack, t.off, length(t.bytes), p.state = 0"
+		" FROM tail t LEFT JOIN pack p ON p.num = t.pack"
+		" WHERE (t.pack, t.off) > (?1, ?2)"
+		" ORDER BY t.pack, t.off LIMIT ?3",
+		2, &s, err);
+
+	while (r >= 0 && fsck_go(f) && (r = meta_step(tx, s, err)) > 0) {
+		const int64_t len = meta_int(tx, s, 2);
+		const bool open = meta_int(tx, s, 3) != 0;
+		struct fsck_finding *found;
+
+		f->key[0] = meta_int(tx, s, 0);
+		f->key[1] = meta_int(tx, s, 1);
+		fsck_took(f);
+		if (open && f->key[1] >= 0 && len > 0 &&
+			len <= PACKS_TAIL_MAX &&
+			f->key[1] <= (int64_t)PLURI_PACK_MAX - len)
+			continue;
+		found = fsck_add(f, open ? &absurd : &none,
+			"%" PRId64 " bytes at %" PRId64, len, f->key[1]);
+		found->pack = (uint64_t)f->key[0];
+		found->off = (uint64_t)f->key[1];
+	}
+	*ret_more = r > 0 || !fsck_go(f);
+	return r;
+}
+
 /* --- moves --------------------------------------------------------------- */
 
 static int pack_fix_move(struct fsck *f, struct meta_tx *tx,

@@ -158,6 +158,8 @@ int packs_close(struct meta_tx *tx, uint64_t num, uint64_t bytes, uint64_t sum,
 		r = packs_judge_close(tx, &p, bytes, n, err);
 	if (r == 0)
 		r = packs_shard_add(tx, num, stores, n, err);
+	if (r == 0)
+		r = packs_tail_drop(tx, num, err);
 	if (r < 0)
 		return r;
 	return meta_change(tx,
@@ -183,6 +185,8 @@ int packs_drop(struct meta_tx *tx, uint64_t num, struct pluri_err *err)
 		return pluri_fail(err, EBUSY,
 			"a shard of pack %llu is being moved",
 			(unsigned long long)num);
+	if (r == 0)
+		r = packs_tail_drop(tx, num, err);
 	if (r == 0)
 		r = meta_change(tx, "DELETE FROM shard WHERE pack = ?1",
 			META_INTS(key), err);

@@ -52,6 +52,21 @@ int packs_drop(struct meta_tx *tx, uint64_t num, struct pluri_err *err);
 int packs_set_local(struct meta_tx *tx, uint64_t num, bool local,
 	struct pluri_err *err);
 
+/*
+ * The newest bytes of an open pack's file, kept in the database until the file
+ * is flushed: so few bytes that the log takes them along costs one flush, file
+ * and log would cost two. Rows never overlap. A pack that is closed or dropped
+ * has none.
+ */
+#define PACKS_TAIL_MAX (1u << 20) /* bytes of one row */
+int packs_tail_add(struct meta_tx *tx, uint64_t num, uint64_t off,
+	struct pluri_span bytes, struct pluri_err *err);
+int packs_tail_drop(struct meta_tx *tx, uint64_t num, struct pluri_err *err);
+/* Ascending; bytes are borrowed. each() fails with -errno, which ends it. */
+int packs_tail_list(struct meta_tx *tx, uint64_t num,
+	int (*each)(void *arg, uint64_t off, struct pluri_span bytes),
+	void *arg, struct pluri_err *err);
+
 /* All packs with num > after, ascending; each() non-zero stops. It may change
  * packs. */
 int packs_list(struct meta_tx *tx, uint64_t after,

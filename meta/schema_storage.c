@@ -5,7 +5,7 @@
 /*
  * pack.stored counts the pack's STORED shards: with it, totals need no look
  * at the shards, and with the indices on what is seldom, at few packs.
- * chunk.frames is null for a chunk of one frame.
+ * chunk.frames is null for a chunk of one frame. tail: see meta/packs.h.
  */
 static const char schema_storage_v1[] =
 	"CREATE TABLE store("
@@ -82,7 +82,21 @@ static const char schema_storage_v1[] =
 	" total_bytes INTEGER NOT NULL,"
 	" text TEXT NOT NULL);";
 
+static const char schema_storage_v3[] =
+	"CREATE TABLE tail("
+	" pack INTEGER NOT NULL,"
+	" off INTEGER NOT NULL,"
+	" bytes BLOB NOT NULL,"
+	" PRIMARY KEY(pack, off)) WITHOUT ROWID;";
+
 const char *schema_storage_step(int version)
 {
-	return version == 1 ? schema_storage_v1 : NULL;
+	switch (version) {
+	case 1:
+		return schema_storage_v1;
+	case 3:
+		return schema_storage_v3;
+	default:
+		return NULL;
+	}
 }

@@ -128,7 +128,7 @@ static void commit__file_cannot_be_synced__no_name_and_no_more(void **state)
 	n = house_file(&h, "old");
 	fill(&h, "old", 1, 1000);
 	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
-	fill(&h, "new", 2, 1000);
+	fill(&h, "new", 2, 2 * STAGING_TAIL);
 	full = open("/dev/full", O_RDWR | O_CLOEXEC);
 	assert_true(full >= 0);
 	atomic_store(&open_pack(&h)->unsynced, true);
@@ -320,12 +320,144 @@ static void evict__not_yet_in_the_clouds__kept(void **state)
 	house_free(&h);
 }
 
+/* --- few bytes ------------------------------------------------------------ */
+
+static int tail_count(void *arg, uint64_t off, struct pluri_span bytes)
+{
+	uint64_t *sum = arg;
+
+	(void)off;
+	*sum += bytes.len;
+	return 0;
+}
+
+/* Bytes of the pack that the database has. */
+static uint64_t tails(struct house *h, uint64_t pack)
+{
+	struct meta_tx *tx = NULL;
+	uint64_t sum = 0;
+
+	assert_int_equal(meta_begin(h->v->meta, &tx, NULL), 0);
+	assert_int_equal(
+		meta_end(tx, packs_tail_list(tx, pack, tail_count, &sum, NULL),
+			NULL),
+		0);
+	return sum;
+}
+
+/* The file is left with what was flushed of it; behind that, nothing, or
+ * zeros, as the disk pleases. */
+static void power_cut(struct house *h, bool zeros)
+{
+	const struct staging_pack p = *open_pack(h);
+	char hex[2 * PLURI_ID_BYTES + 1];
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/state/packs/%s.pack", h->dir,
+		text_hex(p.row.id.b, sizeof(p.row.id.b), hex));
+	house_crash(h);
+	assert_int_equal(truncate(path, (off_t)p.synced), 0);
+	if (zeros)
+		assert_int_equal(truncate(path, (off_t)p.end + 99), 0);
+}
+
+static void few(bool zeros)
+{
+	char name[] = "f00";
+	struct house h;
+
+	house_new(&h, "", "layout = mirror:1\npack = 16M\npack_age = 60s");
+	for (unsigned i = 0; i < 20; i++) {
+		name[2] = (char)('a' + i);
+		fill(&h, name, i, 500 + 100 * i);
+		assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
+	}
+	assert_true(open_pack(&h)->synced < 4000);
+	assert_true(tails(&h, 1) == open_pack(&h)->end - open_pack(&h)->synced);
+	power_cut(&h, zeros);
+	house_open(&h);
+	assert_true(tails(&h, 1) == 0);
+	for (unsigned i = 0; i < 20; i++) {
+		name[2] = (char)('a' + i);
+		check(&h, name, i, 500 + 100 * i);
+	}
+	house_free(&h);
+}
+
+/* One flush, of the log, and yet they outlive the file. */
+static void commit__few_bytes__in_the_log_and_put_back(void **state)
+{
+	(void)state;
+	few(false);
+	few(true);
+}
+
+static void commit__many_times_few__file_is_flushed_at_last(void **state)
+{
+	uint64_t most = 0;
+	struct house h;
+	struct node *n;
+	uint8_t *data = malloc(STAGING_TAIL / 2);
+
+	(void)state;
+	house_new(&h, "", "layout = mirror:1\npack = 16M\npack_age = 60s");
+	n = house_file(&h, "f");
+	for (unsigned i = 0; i < 50; i++) {
+		house_noise(i, data, STAGING_TAIL / 2);
+		house_write(&h, n, i * (uint64_t)(STAGING_TAIL / 2), data,
+			STAGING_TAIL / 2);
+		assert_int_equal(write_flush(h.v, n, NULL), 0);
+		assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
+		most = tails(&h, 1) > most ? tails(&h, 1) : most;
+	}
+	node_unpin(h.v->nodes, n);
+	assert_true(most > STAGING_TAILS / 2 && most <= STAGING_TAILS);
+	assert_true(open_pack(&h)->synced > STAGING_TAILS / 2);
+	power_cut(&h, false);
+	house_open(&h);
+	n = house_file(&h, "f");
+	for (unsigned i = 0; i < 50; i++) {
+		uint8_t got[STAGING_TAIL / 2];
+
+		house_noise(i, data, STAGING_TAIL / 2);
+		house_read(&h, n, i * (uint64_t)(STAGING_TAIL / 2), got,
+			sizeof(got));
+		assert_memory_equal(got, data, sizeof(got));
+	}
+	node_unpin(h.v->nodes, n);
+	house_free(&h);
+	free(data);
+}
+
+static void close__after_few_bytes__no_rows_left(void **state)
+{
+	struct house h;
+
+	(void)state;
+	house_new(&h, "", "layout = mirror:1\npack = 16M\npack_age = 60s");
+	fill(&h, "f", 1, 1000);
+	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
+	fill(&h, "g", 2, 1000);
+	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
+	assert_true(tails(&h, 1) >= 1000);
+	assert_int_equal(staging_close(h.v->staging, NULL), 0);
+	assert_true(tails(&h, 1) == 0);
+	house_crash(&h);
+	house_open(&h);
+	check(&h, "g", 2, 1000);
+	house_free(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(commit__recorded_chunks__file_is_synced_first),
 		cmocka_unit_test(
 			commit__file_cannot_be_synced__no_name_and_no_more),
+		cmocka_unit_test(commit__few_bytes__in_the_log_and_put_back),
+		cmocka_unit_test(
+			commit__many_times_few__file_is_flushed_at_last),
+		cmocka_unit_test(close__after_few_bytes__no_rows_left),
 		cmocka_unit_test(pack__more_than_its_size__next_one),
 		cmocka_unit_test(pack__older_than_its_age__closed_by_itself),
 		cmocka_unit_test(close__disk_is_full__again_when_there_is_room),

@@ -162,6 +162,82 @@ static int walk_each(void *arg, const struct pack_row *p)
 	return ++w->seen == w->stop;
 }
 
+struct tails {
+	unsigned n;
+	uint64_t off[4];
+	uint8_t first[4];
+	int fail;
+};
+
+static int tail_note(void *arg, uint64_t off, struct pluri_span bytes)
+{
+	struct tails *t = arg;
+
+	assert_true(t->n < 4);
+	t->off[t->n] = off;
+	t->first[t->n++] = *(const uint8_t *)bytes.data;
+	return t->fail;
+}
+
+static void tail__of_an_open_pack__ascending_until_it_closes(void **state)
+{
+	static const uint8_t big[PACKS_TAIL_MAX + 1];
+	struct storage *s = *state;
+	const uint32_t on[2] = {s->store[0], s->store[1]};
+	const struct pack_row p = storage_pack(s, 1, 1, 1);
+	const struct pack_row q = storage_pack(s, 2, 1, 1);
+	struct tails t = {0};
+
+	assert_int_equal(packs_tail_add(s->tx, p.num, 900,
+				 (struct pluri_span){"bc", 2}, NULL),
+		0);
+	assert_int_equal(packs_tail_add(s->tx, p.num, 64,
+				 (struct pluri_span){"a", 1}, NULL),
+		0);
+	assert_int_equal(packs_tail_add(s->tx, q.num, 70,
+				 (struct pluri_span){"q", 1}, NULL),
+		0);
+	assert_int_equal(packs_tail_list(s->tx, p.num, tail_note, &t, NULL), 0);
+	assert_int_equal(t.n, 2);
+	assert_int_equal(t.off[0], 64);
+	assert_int_equal(t.off[1], 900);
+	assert_int_equal(t.first[1], 'b');
+	t = (struct tails){.fail = -ENOSPC};
+	assert_int_equal(
+		packs_tail_list(s->tx, p.num, tail_note, &t, NULL), -ENOSPC);
+	assert_int_equal(t.n, 1);
+	assert_int_equal(packs_close(s->tx, p.num, 1000, 0, on, 2, NULL), 0);
+	t = (struct tails){0};
+	assert_int_equal(packs_tail_list(s->tx, p.num, tail_note, &t, NULL), 0);
+	assert_int_equal(t.n, 0);
+	assert_int_equal(packs_drop(s->tx, q.num, NULL), 0);
+	assert_int_equal(packs_tail_list(s->tx, q.num, tail_note, &t, NULL), 0);
+	assert_int_equal(t.n, 0);
+	assert_int_equal(packs_tail_add(s->tx, p.num, 0,
+				 (struct pluri_span){big, sizeof(big)}, NULL),
+		-EINVAL);
+	assert_int_equal(packs_tail_add(s->tx, p.num, PLURI_PACK_MAX,
+				 (struct pluri_span){"a", 1}, NULL),
+		-EINVAL);
+}
+
+static void tail__damaged_row__told(void **state)
+{
+	struct storage *s = *state;
+	const struct pack_row p = storage_pack(s, 1, 1, 1);
+	struct tails t = {0};
+
+	storage_poke(s, "INSERT INTO tail VALUES (1, -1, X'00')");
+	assert_int_equal(p.num, 1);
+	assert_int_equal(
+		packs_tail_list(s->tx, p.num, tail_note, &t, NULL), -EBADMSG);
+	storage_poke(s, "DELETE FROM tail; INSERT INTO tail"
+			" VALUES (1, 64, zeroblob(1048577))");
+	assert_int_equal(
+		packs_tail_list(s->tx, p.num, tail_note, &t, NULL), -EBADMSG);
+	assert_int_equal(t.n, 0);
+}
+
 static void list__changed_while_shown__every_one_once(void **state)
 {
 	struct storage *s = *state;
@@ -295,6 +371,8 @@ int main(void)
 		storage_test(close__makes_no_sense__refused),
 		storage_test(close__twice__stale),
 		storage_test(drop__with_chunks__busy_and_numbers_not_reused),
+		storage_test(tail__of_an_open_pack__ascending_until_it_closes),
+		storage_test(tail__damaged_row__told),
 		storage_test(list__changed_while_shown__every_one_once),
 		storage_test(set__unknown__no_entry),
 		storage_test(bracket__undone__counts_as_before),

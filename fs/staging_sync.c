@@ -1,0 +1,126 @@
+/*
+ * staging_sync.c - packs as durable as the commit that follows.
+ *
+ * An fsync of a few bytes would flush two files, one after the other: the pack,
+ * then the database's log, whose rows point into it. So the few bytes go into
+ * the log themselves, as rows of the same transaction, and the pack's file is
+ * flushed when they have become many. The rows are then dropped, again in that
+ * commit. What a power cut takes of the file, staging_sync_replay() puts back:
+ * the very bytes, so no nonce seals two texts.
+ */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fs/staging_int.h"
+
+/* Is it worth it? The file's name and its bytes before are to be safe. */
+static bool sync_few(const struct staging_pack *p, uint64_t end)
+{
+	return p->synced > 0 && !atomic_load(&p->sealed) &&
+	       end - p->logged <= STAGING_TAIL &&
+	       end - p->synced <= STAGING_TAILS;
+}
+
+static int sync_fail(struct staging *s, int r, struct pluri_err *err)
+{
+	return pluri_fail(err, -r,
+		"cannot sync local packs in %s/" VOLUME_PACKS ": %s",
+		s->v->config->state, strerror(-r));
+}
+
+static int sync_log(struct staging *s, struct staging_pack *p, uint64_t end,
+	struct pluri_err *err)
+{
+	const size_t len = end - p->logged;
+	struct meta_tx *tx = NULL;
+	ssize_t got;
+	int r;
+
+	if (len == 0)
+		return 0;
+	got = pread(p->fd, s->tail, len, (off_t)p->logged);
+	if (got != (ssize_t)len)
+		return sync_fail(s, got < 0 ? -errno : -EIO, err);
+	r = meta_begin(s->v->meta, &tx, err);
+	if (r >= 0)
+		r = meta_end(tx,
+			packs_tail_add(tx, p->row.num, p->logged,
+				(struct pluri_span){s->tail, len}, err),
+			err);
+	if (r >= 0)
+		p->logged = end;
+	return r;
+}
+
+static int sync_flush(struct staging *s, struct staging_pack *p, uint64_t end,
+	struct pluri_err *err)
+{
+	const bool rows = p->logged > p->synced;
+	struct meta_tx *tx = NULL;
+	int r;
+
+	if (fdatasync(p->fd) < 0)
+		return sync_fail(s, -errno, err);
+	p->synced = p->logged = end;
+	if (!rows)
+		return 0;
+	r = meta_begin(s->v->meta, &tx, err);
+	if (r < 0)
+		return r;
+	return meta_end(tx, packs_tail_drop(tx, p->row.num, err), err);
+}
+
+static int sync_pack(
+	struct staging *s, struct staging_pack *p, struct pluri_err *err)
+{
+	uint64_t end;
+
+	if (!atomic_exchange(&p->unsynced, false))
+		return 0;
+	end = atomic_load(&p->end); /* not before: what comes now counts */
+	if (sync_few(p, end))
+		return sync_log(s, p, end, err);
+	return sync_flush(s, p, end, err);
+}
+
+int staging_sync(struct staging *s, struct pluri_err *err)
+{
+	int r;
+
+	/* Files leave the list only under this lock, so it is held; appends
+	 * do not need it. */
+	(void)pthread_mutex_lock(&s->lock);
+	r = s->sync_failed;
+	if (r < 0)
+		(void)sync_fail(s, r, err);
+	for (struct staging_pack *p = s->files; p && r >= 0; p = p->next_file)
+		r = sync_pack(s, p, err);
+	if (r >= 0 && s->dir_unsynced && fsync(s->v->packs_fd) < 0)
+		r = sync_fail(s, -errno, err);
+	s->dir_unsynced = false;
+	s->sync_failed = r < 0 ? r : 0;
+	(void)pthread_mutex_unlock(&s->lock);
+	return r < 0 ? r : 0;
+}
+
+static int sync_put(void *arg, uint64_t off, struct pluri_span bytes)
+{
+	const int *fd = arg;
+	const ssize_t n = pwrite(*fd, bytes.data, bytes.len, (off_t)off);
+
+	if (n == (ssize_t)bytes.len)
+		return 0;
+	return n < 0 ? -errno : -ENOSPC;
+}
+
+int staging_sync_replay(
+	struct staging *s, uint64_t num, int fd, struct pluri_err *err)
+{
+	struct meta_tx *tx = NULL;
+	int r = meta_begin(s->v->meta, &tx, err);
+
+	if (r < 0)
+		return r;
+	return meta_end(tx, packs_tail_list(tx, num, sync_put, &fd, err), err);
+}
