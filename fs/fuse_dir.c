@@ -1,5 +1,7 @@
 #include <errno.h>
+#include <linux/fuse.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -8,7 +10,8 @@
 #include "fs/node.h"
 #include "fs/roster.h"
 
-#define DIR_PAGE 128u /* entries asked for at once */
+#define DIR_PAGE 128u /* entries with attributes asked for at once */
+#define DIR_BRACKET 1024u /* entries without, in one bracket */
 #define DIR_PLUS_MIN 128u /* bytes of an entry with attributes, at least */
 #define DIR_SELF 1 /* offsets behind "." and ".." */
 #define DIR_PARENT 2 /* a cookie's offset is the cookie plus this */
@@ -75,29 +78,85 @@ static int fuse_dir_damaged(struct pluri_err *err)
 		"damaged: pluri fsck tells which");
 }
 
-/* Entries behind off until the buffer is full. */
-static int fuse_dir_fill(struct fuse_page *p, uint64_t dir, off_t off,
+/* --- without attributes: from the database's row into the answer ---------- */
+
+struct fuse_walk {
+	struct fuse_page *p;
+	uint64_t after; /* the last cookie told */
+	unsigned n; /* told in this bracket */
+	bool full, damaged;
+};
+
+static int fuse_dir_put(void *arg, const struct tree_entry *e)
+{
+	struct fuse_walk *w = arg;
+	struct fuse_page *p = w->p;
+	const struct fuse_dirent head = {.ino = e->attr.ino,
+		.off = e->cookie + DIR_PARENT,
+		.namelen = (uint32_t)e->name.len,
+		.type = (e->attr.mode & S_IFMT) >> 12};
+	const size_t used = FUSE_NAME_OFFSET + e->name.len;
+	const size_t n = FUSE_DIRENT_ALIGN(used);
+	char *to = p->buf + p->len;
+
+	/* or a lister would go round for ever */
+	w->damaged = e->cookie <= w->after;
+	w->full = n > p->cap - p->len;
+	if (w->damaged || w->full)
+		return 1;
+	memcpy(to, &head, FUSE_NAME_OFFSET);
+	memcpy(to + FUSE_NAME_OFFSET, e->name.data, e->name.len);
+	memset(to + used, 0, n - used);
+	p->len += n;
+	w->after = e->cookie;
+	return ++w->n == DIR_BRACKET;
+}
+
+static int fuse_dir_walk(struct fuse_page *p, uint64_t dir, uint64_t after,
+	struct pluri_err *err)
+{
+	struct fuse_walk w = {.p = p, .after = after};
+
+	do {
+		int r;
+
+		w.n = 0;
+		r = names_walk(fuse_volume(p->req), dir, w.after, fuse_dir_put,
+			&w, err);
+		if (r >= 0 && w.damaged)
+			r = fuse_dir_damaged(err);
+		if (r < 0)
+			return p->len > 0 ? 0 : r;
+	} while (w.n == DIR_BRACKET && !w.full);
+	return 0;
+}
+
+/* --- with attributes ------------------------------------------------------ */
+
+/* Room for one more, of a name as short as they come. */
+static bool fuse_dir_room(const struct fuse_page *p)
+{
+	return p->cap - p->len >= DIR_PLUS_MIN;
+}
+
+static int fuse_dir_fill(struct fuse_page *p, uint64_t dir, uint64_t after,
 	struct names_entry *page, struct pluri_err *err)
 {
 	struct volume *v = fuse_volume(p->req);
-	uint64_t after = off > DIR_PARENT ? (uint64_t)off - DIR_PARENT : 0;
 	struct names_page got = {page, DIR_PAGE, DIR_PAGE};
 
-	while (got.n == DIR_PAGE) {
-		const int r = names_list(v, dir, after, p->plus, &got, err);
+	while (got.n == DIR_PAGE && fuse_dir_room(p)) {
+		const int r = names_list(v, dir, after, &got, err);
 
 		if (r < 0)
 			return p->len > 0 ? 0 : r;
 		for (unsigned i = 0; i < got.n; i++) {
-			/* or a lister would go round for ever */
 			if (page[i].cookie <= after)
 				return p->len > 0 ? 0 : fuse_dir_damaged(err);
 			after = page[i].cookie;
-			if (p->plus &&
-				node_looked_up(v->nodes, page[i].attr.ino) < 0)
+			if (node_looked_up(v->nodes, page[i].attr.ino) < 0)
 				return 0;
-			if (p->plus)
-				p->seen[p->nseen++] = page[i].attr.ino;
+			p->seen[p->nseen++] = page[i].attr.ino;
 			if (fuse_dir_add(p, page[i].name, &page[i].attr,
 				    (off_t)after + DIR_PARENT))
 				continue;
@@ -108,29 +167,40 @@ static int fuse_dir_fill(struct fuse_page *p, uint64_t dir, off_t off,
 	return 0;
 }
 
+static int fuse_dir_plus(struct fuse_page *p, uint64_t dir, uint64_t after,
+	struct pluri_err *err)
+{
+	struct names_entry *page = malloc(DIR_PAGE * sizeof(*page));
+	int r = -ENOMEM;
+
+	p->seen = malloc((p->cap / DIR_PLUS_MIN + 1) * sizeof(*p->seen));
+	if (page && p->seen)
+		r = fuse_dir_fill(p, dir, after, page, err);
+	free(page);
+	return r;
+}
+
 static void fuse_dir_read(
 	fuse_req_t req, uint64_t dir, size_t size, off_t off, bool plus)
 {
-	struct names_entry *page = malloc(DIR_PAGE * sizeof(*page));
-	struct fuse_page p = {.req = req,
-		.buf = malloc(size),
-		.cap = size,
-		.plus = plus,
-		.seen = malloc((size / DIR_PLUS_MIN + 1) * sizeof(*p.seen))};
+	const uint64_t after =
+		off > DIR_PARENT ? (uint64_t)off - DIR_PARENT : 0;
+	struct fuse_page p = {
+		.req = req, .buf = malloc(size), .cap = size, .plus = plus};
 	struct pluri_err err = {0};
-	int r = page && p.buf && p.seen ? 0 : -ENOMEM;
+	int r = p.buf ? 0 : -ENOMEM;
 
 	if (off == 0)
 		names_accessed(fuse_volume(req), dir);
 	if (r == 0 && fuse_dir_dots(&p, dir, off))
-		r = fuse_dir_fill(&p, dir, off, page, &err);
+		r = plus ? fuse_dir_plus(&p, dir, after, &err)
+			 : fuse_dir_walk(&p, dir, after, &err);
 	if (r < 0)
 		fuse_answer_err(req, r, &err);
 	else if (fuse_reply_buf(req, p.buf, p.len) < 0)
 		fuse_dir_unsee(&p, p.nseen); /* interrupted: nobody saw it */
 	free(p.seen);
 	free(p.buf);
-	free(page);
 }
 
 static void fuse_readdir(fuse_req_t req, fuse_ino_t dir, size_t size, off_t off,

@@ -192,6 +192,19 @@ int names_readlink(struct volume *v, uint64_t ino,
 	return meta_end(tx, tree_readlink(tx, ino, to, err), err);
 }
 
+int names_walk(struct volume *v, uint64_t dir, uint64_t after,
+	int (*each)(void *arg, const struct tree_entry *e), void *arg,
+	struct pluri_err *err)
+{
+	struct meta_tx *tx = NULL;
+	int r = meta_begin(v->meta, &tx, err);
+
+	if (r < 0)
+		return r;
+	return meta_end(
+		tx, tree_list(tx, dir, after, false, each, arg, err), err);
+}
+
 static int names_each(void *arg, const struct tree_entry *e)
 {
 	struct names_page *p = arg;
@@ -207,7 +220,7 @@ static int names_each(void *arg, const struct tree_entry *e)
 	return p->n == p->max;
 }
 
-int names_list(struct volume *v, uint64_t dir, uint64_t after, bool with_attr,
+int names_list(struct volume *v, uint64_t dir, uint64_t after,
 	struct names_page *ret, struct pluri_err *err)
 {
 	struct names_page p = {.entry = ret->entry, .max = ret->max};
@@ -216,12 +229,12 @@ int names_list(struct volume *v, uint64_t dir, uint64_t after, bool with_attr,
 
 	if (r < 0)
 		return r;
-	r = tree_list(tx, dir, after, with_attr, names_each, &p, err);
+	r = tree_list(tx, dir, after, true, names_each, &p, err);
 	r = meta_end(tx, r, err);
 	if (r < 0)
 		return r;
 	/* Not inside the bracket: a node's lock comes before it. */
-	for (unsigned i = 0; i < p.n && with_attr; i++)
+	for (unsigned i = 0; i < p.n; i++)
 		node_overlay(v, &p.entry[i].attr);
 	ret->n = p.n;
 	return 0;

@@ -41,7 +41,15 @@ int names_rename(struct volume *v, const struct tree_move *mv,
 int names_readlink(struct volume *v, uint64_t ino,
 	char to[TREE_SYMLINK_MAX + 1], struct pluri_err *err);
 
-/* Entries of a directory behind a cookie, a page at most; names are copied. */
+/*
+ * Entries of a directory behind a cookie, as tree_list() has them, without
+ * attributes. each() runs inside the bracket: it is quick, and asks nothing.
+ */
+int names_walk(struct volume *v, uint64_t dir, uint64_t after,
+	int (*each)(void *arg, const struct tree_entry *e), void *arg,
+	struct pluri_err *err);
+
+/* The same with attributes, a page at most; names are copied. */
 struct names_entry {
 	char name[TREE_NAME_MAX + 1];
 	uint64_t cookie;
@@ -52,7 +60,7 @@ struct names_page { /* the caller brings entry and max; n is the answer */
 	unsigned max, n;
 };
 int names_list(struct volume *v, uint64_t dir, uint64_t after,
-	bool with_attr, struct names_page *ret, struct pluri_err *err);
+	struct names_page *ret, struct pluri_err *err);
 int names_parent(struct volume *v, uint64_t dir, uint64_t *ret,
 	struct pluri_err *err);
 

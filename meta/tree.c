@@ -330,6 +330,12 @@ int tree_list(struct meta_tx *tx, uint64_t dir, uint64_t after, bool with_attr,
 	while (r == 0 && (r = meta_step(tx, s, err)) > 0) {
 		const struct pluri_span name = tx->ops->get_blob(s, 0);
 
+		if (name.len > TREE_NAME_MAX)
+			return pluri_fail(err, EBADMSG,
+				"database: a name in directory %" PRIu64
+				" has %zu bytes; it is damaged: pluri fsck "
+				"tells which",
+				dir, name.len);
 		e.name = (struct tree_name){name.data, name.len};
 		e.cookie = meta_u64(tx, s, 1);
 		if (with_attr) {

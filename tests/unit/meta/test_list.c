@@ -6,6 +6,8 @@
 
 #include "tests/unit/meta/bed.h"
 
+#include "meta/meta_int.h"
+
 #define NAMES 300u
 
 static const uint32_t file = S_IFREG | 0644;
@@ -138,6 +140,25 @@ static void list__cookies_after_reopen__never_reused(void **state)
 	assert_int_equal(r.met[7], 1);
 }
 
+static void list__name_longer_than_any__ebadmsg(void **state)
+{
+	struct reader r = {.left = 10};
+	struct bed *b = *state;
+
+	make_names(b, 0, 1);
+	bed_begin(b);
+	assert_int_equal(
+		meta_change(b->tx, "UPDATE dentry SET name = zeroblob(256)",
+			NULL, 0, &b->err),
+		0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(tree_list(b->tx, TREE_ROOT, 0, i == 1,
+					 read_one, &r, &b->err),
+			-EBADMSG);
+	assert_int_equal(r.total, 0);
+	bed_end(b);
+}
+
 static int set(
 	struct bed *b, const char *name, const char *v, size_t len, int flags)
 {
@@ -244,6 +265,7 @@ int main(void)
 		T(list__under_changes__each_that_stayed_once),
 		T(list__renamed_behind_reader__new_cookie),
 		T(list__cookies_after_reopen__never_reused),
+		T(list__name_longer_than_any__ebadmsg),
 		T(xattr__flags__as_posix),
 		T(xattr__list_and_remove__names),
 		T(xattr__too_much__refused),
