@@ -21,7 +21,8 @@ static void dentry_touch(struct meta_tx *tx, const struct fsck_finding *found)
 	meta_touch(tx, META_TOUCHED_INODE, found->dir);
 }
 
-/* Cookies are unique in their directory. */
+/* Found by their cookies, which are unique in a directory: a name that shares
+ * one is judged no further until it has its own. */
 static int dentry_fix_del(struct fsck *f, struct meta_tx *tx,
 	struct fsck_finding *found, struct pluri_err *err)
 {
@@ -49,7 +50,9 @@ static int dentry_fix_cookie(struct fsck *f, struct meta_tx *tx,
 	(void)f;
 	return fsck_change(tx,
 		"UPDATE dentry SET cookie = ?3"
-		" WHERE parent = ?1 AND cookie = ?2",
+		" WHERE parent = ?1 AND cookie = ?2 AND name ="
+		" (SELECT max(d.name) FROM dentry d WHERE d.parent = ?1"
+		" AND d.cookie = ?2)",
 		META_INTS((int64_t)found->dir, found->value,
 			(int64_t)meta_next(tx, META_COOKIE)),
 		err);
@@ -93,13 +96,16 @@ struct dentry_row {
 	int64_t parent, ino, type, cookie;
 	struct pluri_span name;
 	bool dir_there, there; /* the inodes are */
+	bool shared; /* the cookie is another name's, too */
 	uint32_t dir_mode, mode;
 	int64_t dir_nlink, up; /* up: the inode's own parent */
 };
 
 static const char dentry_sql[] =
 	"SELECT d.parent, d.name, d.ino, d.type, d.cookie, p.ino IS NOT NULL,"
-	" p.mode, p.nlink, i.ino IS NOT NULL, i.mode, i.parent FROM dentry d"
+	" p.mode, p.nlink, i.ino IS NOT NULL, i.mode, i.parent,"
+	" EXISTS (SELECT 1 FROM dentry o WHERE o.parent = d.parent"
+	" AND o.cookie = d.cookie AND o.name <> d.name) FROM dentry d"
 	" LEFT JOIN inode p ON p.ino = d.parent"
 	" LEFT JOIN inode i ON i.ino = d.ino"
 	" WHERE (d.parent, d.name) > (?1, ?3)"
@@ -119,6 +125,7 @@ static void dentry_load(
 	d->there = meta_int(tx, s, 8) != 0;
 	d->mode = meta_u32(tx, s, 9);
 	d->up = meta_int(tx, s, 10);
+	d->shared = meta_int(tx, s, 11) != 0;
 }
 
 static void dentry_add(struct fsck *f, const struct fsck_rule *rule,
@@ -210,6 +217,11 @@ static void dentry_judge(struct fsck *f, struct meta_tx *tx,
 	const struct tree_name n = {d->name.data, d->name.len};
 
 	fsck_counter(f, tx, META_COOKIE, d->cookie);
+	if (d->shared) {
+		dentry_add(f, &cookie, d, "another name has its cookie,",
+			d->cookie);
+		return;
+	}
 	if (!d->dir_there || !S_ISDIR(d->dir_mode) || d->dir_nlink == 0) {
 		dentry_add(f, &nowhere, d,
 			"a name in what is no directory:", d->parent);

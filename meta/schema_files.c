@@ -4,7 +4,9 @@
 
 /*
  * parent is 0 but for directories; the root is its own. A name's cookie is its
- * place in listings: the index serves "after this cookie, in this directory".
+ * place in listings: the index serves "after this cookie, in this directory",
+ * and has all that a listing tells (in this engine, the name as part of the
+ * key), so that it is read from end to end and the table not at all.
  * What trim says is told in meta/extent.h.
  */
 const char *schema_files_step(int version)
@@ -38,6 +40,10 @@ const char *schema_files_step(int version)
 	case 2:
 		return "CREATE TABLE trim (ino INTEGER NOT NULL PRIMARY KEY,"
 		       " off INTEGER NOT NULL);";
+	case 3:
+		return "DROP INDEX dentry_cookie;"
+		       "CREATE INDEX dentry_list"
+		       " ON dentry (parent, cookie, ino, type);";
 	default:
 		return NULL;
 	}

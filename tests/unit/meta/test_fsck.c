@@ -87,6 +87,14 @@ static void fsck__names_damaged__found_and_mended(void **state)
 			"dentry-name "},
 		{"UPDATE dentry SET cookie = 0 WHERE ino = 4",
 			"dentry-cookie "},
+		{"UPDATE dentry SET cookie = 5 WHERE ino IN (4, 6)",
+			"dentry-cookie dentry-cookie "},
+		{"UPDATE dentry SET cookie = 5 WHERE ino IN (4, 6);"
+		 "UPDATE dentry SET type = 16384 WHERE ino = 4",
+			"dentry-cookie dentry-cookie "},
+		{"INSERT INTO dentry VALUES (1, X'7a', 900, 32768, 4);"
+		 "UPDATE dentry SET cookie = 4 WHERE ino = 4",
+			"dentry-cookie dentry-cookie "},
 		{"UPDATE dentry SET parent = 900 WHERE ino = 4",
 			"dentry-no-directory "},
 		{"UPDATE dentry SET parent = 7 WHERE ino = 4",

@@ -140,6 +140,26 @@ static void list__cookies_after_reopen__never_reused(void **state)
 	assert_int_equal(r.met[7], 1);
 }
 
+/* "INDEXED BY" fails when there is no such index. */
+static void list__its_index__has_all_it_tells(void **state)
+{
+	struct db_stmt *s = NULL;
+	struct bed *b = *state;
+
+	bed_begin(b);
+	assert_int_equal(
+		meta_query(b->tx,
+			"EXPLAIN QUERY PLAN SELECT name, cookie, ino, type"
+			" FROM dentry INDEXED BY dentry_list WHERE parent = 1"
+			" AND cookie > 0 ORDER BY cookie",
+			NULL, 0, &s, &b->err),
+		0);
+	assert_int_equal(meta_step(b->tx, s, &b->err), 1);
+	assert_non_null(strstr(b->tx->ops->get_text(s, 3), "COVERING INDEX"));
+	assert_int_equal(meta_step(b->tx, s, &b->err), 0);
+	bed_end(b);
+}
+
 static void list__name_longer_than_any__ebadmsg(void **state)
 {
 	struct reader r = {.left = 10};
@@ -265,6 +285,7 @@ int main(void)
 		T(list__under_changes__each_that_stayed_once),
 		T(list__renamed_behind_reader__new_cookie),
 		T(list__cookies_after_reopen__never_reused),
+		T(list__its_index__has_all_it_tells),
 		T(list__name_longer_than_any__ebadmsg),
 		T(xattr__flags__as_posix),
 		T(xattr__list_and_remove__names),

@@ -311,11 +311,18 @@ static void old_make(struct bed *b)
 	ops->close(db);
 }
 
+static int met(void *arg, const struct tree_entry *e)
+{
+	*(uint64_t *)arg += e->attr.ino;
+	return 0;
+}
+
 static void open__first_schema__migrated_and_kept(void **state)
 {
 	struct bed *b = *state;
 	struct meta_volume v = {0};
 	struct tree_attr a = {0};
+	uint64_t listed = 0;
 	bool more = true;
 
 	meta_free(b->m);
@@ -330,6 +337,10 @@ static void open__first_schema__migrated_and_kept(void **state)
 		tree_lookup(b->tx, TREE_ROOT, bed_name("f"), &a, &b->err), 0);
 	assert_int_equal(a.ino, 2);
 	assert_int_equal(a.bytes, 4096);
+	assert_int_equal(
+		tree_list(b->tx, TREE_ROOT, 0, false, met, &listed, &b->err),
+		0);
+	assert_int_equal(listed, 2);
 	assert_int_equal(b->tx->counter[META_CHUNK], 1);
 	assert_int_equal(extent_cut(b->tx, 2, 0, 0, &more, &b->err), 0);
 	assert_true(more);
