@@ -1,5 +1,6 @@
 #include <dirent.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -19,6 +20,8 @@
 #include "fs/write.h"
 
 #define MOUNT_OPTIONS_MAX 16384u
+#define MOUNT_ARENAS 2
+#define MOUNT_KEEP (32 << 20) /* bytes of free memory in each */
 #define MOUNT_LINGER_MS 10000u /* for uploads after an unmount */
 
 /* --- options ------------------------------------------------------------- */
@@ -196,6 +199,20 @@ static void mount_harden(void)
 	}
 }
 
+/*
+ * Buffers of some MiB come and go with each flush. Left to itself, malloc gives
+ * their pages back every time, to fault them in anew, and has a heap for every
+ * thread, each with its own rest. Must be said before there are threads.
+ */
+static void mount_memory(void)
+{
+#ifdef __GLIBC__
+	(void)mallopt(M_ARENA_MAX, MOUNT_ARENAS);
+	(void)mallopt(M_MMAP_THRESHOLD, MOUNT_KEEP);
+	(void)mallopt(M_TRIM_THRESHOLD, MOUNT_KEEP);
+#endif
+}
+
 static void mount_ready(const struct mount_request *q)
 {
 	const char zero = 0;
@@ -277,6 +294,7 @@ int mount_volume(const struct config *c, const struct mount_request *q,
 	int r;
 
 	mount_harden();
+	mount_memory();
 	buf_init(&options, MOUNT_OPTIONS_MAX);
 	r = mount_options(c, q, &options, &nonempty, err);
 	if (r >= 0)
