@@ -173,6 +173,8 @@ static int flush_record(struct flush *f, bool last, struct pluri_err *err)
 		else
 			f->done += f->item[i].e.len;
 	}
+	if (r >= 0)
+		node_recorded(f->v->nodes, f->n);
 	if (r >= 0 && last && f->n->dirty.bytes == 0)
 		f->n->attr_dirty = false;
 	(void)pthread_mutex_unlock(&f->n->lock);

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "fs/answer.h"
+#include "fs/names.h"
 #include "fs/node.h"
 #include "fs/roster.h"
 #include "meta/extent.h"
@@ -314,8 +315,7 @@ static int where_find(struct where *w, const char *path, struct pluri_err *err)
 		return pluri_fail(err, -r, "%.400s: %.100s",
 			path[0] ? path : "/",
 			story.text[0] ? story.text : strerror(-r));
-	node_overlay(w->v, &w->attr);
-	return 0;
+	return names_stat(w->v, w->attr.ino, &w->attr, err);
 }
 
 int health_where(struct volume *v, const char *path, bool explain, json_t **ret,

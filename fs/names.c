@@ -37,15 +37,30 @@ static void names_changed(struct volume *v, uint64_t ino, int64_t ctime_ns)
 int names_stat(struct volume *v, uint64_t ino, struct tree_attr *ret,
 	struct pluri_err *err)
 {
-	struct meta_tx *tx = NULL;
-	int r = meta_begin(v->meta, &tx, err);
+	bool whole = false;
+	int r = 0;
 
-	if (r < 0)
-		return r;
-	r = meta_end(tx, tree_get(tx, ino, ret, err), err);
-	if (r >= 0)
-		node_overlay(v, ret);
+	while (r >= 0 && !whole) {
+		const uint64_t since = nodes_moment(v->nodes);
+		struct meta_tx *tx = NULL;
+
+		r = meta_begin(v->meta, &tx, err);
+		if (r < 0)
+			return r;
+		r = meta_end(tx, tree_get(tx, ino, ret, err), err);
+		whole = r >= 0 && node_overlay(v, since, ret);
+	}
 	return r;
+}
+
+/* What is in *a was read after `since`; of what has gone it is the last. */
+static int names_overlay(struct volume *v, uint64_t since, struct tree_attr *a,
+	struct pluri_err *err)
+{
+	const int r =
+		node_overlay(v, since, a) ? 0 : names_stat(v, a->ino, a, err);
+
+	return r == -ENOENT ? 0 : r;
 }
 
 /* By its number: what has lost its last name is not found any more. */
@@ -60,6 +75,7 @@ static int names_known(struct meta_tx *tx, uint64_t ino, struct tree_attr *ret,
 int names_lookup(struct volume *v, uint64_t dir, const char *name,
 	struct tree_attr *ret, struct pluri_err *err)
 {
+	const uint64_t since = nodes_moment(v->nodes);
 	struct meta_tx *tx = NULL;
 	int r;
 
@@ -75,9 +91,7 @@ int names_lookup(struct volume *v, uint64_t dir, const char *name,
 	else if (r >= 0)
 		r = tree_lookup(tx, dir, names_of(name), ret, err);
 	r = meta_end(tx, r, err);
-	if (r >= 0)
-		node_overlay(v, ret);
-	return r;
+	return r < 0 ? r : names_overlay(v, since, ret, err);
 }
 
 /* In its bracket. name NULL: none, for the time being. */
@@ -122,6 +136,7 @@ int names_make(struct volume *v, uint64_t dir, const struct names_new *new,
 int names_link(struct volume *v, uint64_t ino, uint64_t dir, const char *name,
 	struct tree_attr *ret, struct pluri_err *err)
 {
+	const uint64_t since = nodes_moment(v->nodes);
 	struct meta_tx *tx = NULL;
 	int r = names_begin(v, &tx, err);
 
@@ -135,8 +150,7 @@ int names_link(struct volume *v, uint64_t ino, uint64_t dir, const char *name,
 	names_changed(v, ino, ret->ctime_ns);
 	if (ret->nlink == 1) /* it had none */
 		node_named(v->nodes, ino);
-	node_overlay(v, ret);
-	return 0;
+	return names_overlay(v, since, ret, err);
 }
 
 int names_unlink(struct volume *v, uint64_t dir, const char *name, bool is_dir,
@@ -224,6 +238,7 @@ int names_list(struct volume *v, uint64_t dir, uint64_t after,
 	struct names_page *ret, struct pluri_err *err)
 {
 	struct names_page p = {.entry = ret->entry, .max = ret->max};
+	const uint64_t since = nodes_moment(v->nodes);
 	struct meta_tx *tx = NULL;
 	int r = meta_begin(v->meta, &tx, err);
 
@@ -234,10 +249,11 @@ int names_list(struct volume *v, uint64_t dir, uint64_t after,
 	if (r < 0)
 		return r;
 	/* Not inside the bracket: a node's lock comes before it. */
-	for (unsigned i = 0; i < p.n; i++)
-		node_overlay(v, &p.entry[i].attr);
-	ret->n = p.n;
-	return 0;
+	for (unsigned i = 0; i < p.n && r >= 0; i++)
+		r = names_overlay(v, since, &p.entry[i].attr, err);
+	if (r >= 0)
+		ret->n = p.n;
+	return r < 0 ? r : 0;
 }
 
 int names_parent(

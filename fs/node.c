@@ -15,6 +15,8 @@ struct nodes {
 	pthread_mutex_t lock; /* guards all of the table */
 	struct node *bucket[NODE_BUCKETS];
 	struct lookups lookups;
+	_Atomic uint64_t moment; /* goes on with each record */
+	uint64_t forgotten; /* the latest one of nodes that are no more */
 	struct node *newest, *oldest; /* idle */
 	unsigned idle;
 	struct reap *reap;
@@ -100,6 +102,8 @@ static void node_remove(struct nodes *n, struct node *node)
 	while (*p != node)
 		p = &(*p)->next;
 	*p = node->next;
+	if (node->recorded > n->forgotten)
+		n->forgotten = node->recorded;
 	node_idle_leave(n, node);
 	node_destroy(node);
 }
@@ -138,7 +142,9 @@ int node_pin(struct nodes *n, uint64_t ino, struct node **ret)
 	return 0;
 }
 
-struct node *node_peek(struct nodes *n, uint64_t ino)
+/* *ret_forgotten: of nodes that are no more, if there is none of ino. */
+static struct node *node_ask(
+	struct nodes *n, uint64_t ino, uint64_t *ret_forgotten)
 {
 	struct node *node;
 
@@ -146,8 +152,16 @@ struct node *node_peek(struct nodes *n, uint64_t ino)
 	node = node_find(n, ino);
 	if (node)
 		node_hold(n, node);
+	*ret_forgotten = n->forgotten;
 	(void)pthread_mutex_unlock(&n->lock);
 	return node;
+}
+
+struct node *node_peek(struct nodes *n, uint64_t ino)
+{
+	uint64_t forgotten;
+
+	return node_ask(n, ino, &forgotten);
 }
 
 /*
@@ -266,9 +280,18 @@ int node_know(struct volume *v, struct node *node, struct pluri_err *err)
 	return 0;
 }
 
-static void node_lay_over(struct node *node, struct tree_attr *a)
+uint64_t nodes_moment(const struct nodes *n)
 {
-	(void)pthread_mutex_lock(&node->lock);
+	return atomic_load(&n->moment);
+}
+
+void node_recorded(struct nodes *n, struct node *node)
+{
+	node->recorded = atomic_fetch_add(&n->moment, 1) + 1;
+}
+
+void node_lay_over(const struct node *node, struct tree_attr *a)
+{
 	if (node->known && node->attr_dirty) {
 		a->size = node->size;
 		a->atime_ns = node->atime_ns;
@@ -276,20 +299,28 @@ static void node_lay_over(struct node *node, struct tree_attr *a)
 		a->ctime_ns = node->ctime_ns;
 		a->bytes += node->dirty.bytes + node->flight.bytes;
 	}
-	(void)pthread_mutex_unlock(&node->lock);
-}
-
-void node_overlay(struct volume *v, struct tree_attr *a)
-{
-	struct node *node = node_peek(v->nodes, a->ino);
-
-	if (node)
-		node_lay_over(node, a);
-	node_unpin(v->nodes, node);
 	/* Dirty bytes over recorded ones were counted twice, and what is dead
 	 * after a cut counts until it is gone. */
 	if (S_ISREG(a->mode) && a->bytes > a->size)
 		a->bytes = a->size;
+}
+
+bool node_overlay(struct volume *v, uint64_t since, struct tree_attr *a)
+{
+	static const struct node none;
+	uint64_t recorded = 0;
+	struct node *node = node_ask(v->nodes, a->ino, &recorded);
+
+	if (!node) {
+		node_lay_over(&none, a);
+		return recorded <= since;
+	}
+	(void)pthread_mutex_lock(&node->lock);
+	node_lay_over(node, a);
+	recorded = node->recorded;
+	(void)pthread_mutex_unlock(&node->lock);
+	node_unpin(v->nodes, node);
+	return recorded <= since;
 }
 
 /* Of one bucket. */

@@ -38,6 +38,7 @@ struct node {
 					    recorded, in flight too; 0: clean */
 	_Atomic uint64_t due_ms; /* background flush, monotonic; 0: clean */
 	uint64_t fresh_ms; /* oldest since the flush in flight began */
+	uint64_t recorded; /* moment of the last flush's rows */
 
 	/* The table's, under its lock: */
 	uint32_t refs;	     /* pins */
@@ -82,8 +83,17 @@ static inline bool node_atime_due(
 	       now - atime_ns >= INT64_C(86400000000000);
 }
 
-/* What stat() shows: *a from the database, overlaid by what the node knows. */
-void node_overlay(struct volume *v, struct tree_attr *a);
+/*
+ * What stat() shows: *a from the database, overlaid by what the node knows.
+ * since: nodes_moment() before *a was read. False: meanwhile the node has
+ * told the database what *a does not have yet: read it again.
+ */
+uint64_t nodes_moment(const struct nodes *n);
+bool node_overlay(struct volume *v, uint64_t since, struct tree_attr *a);
+/* The same with node->lock held all the while. */
+void node_lay_over(const struct node *node, struct tree_attr *a);
+/* With node->lock held: size and times have been recorded just now. */
+void node_recorded(struct nodes *n, struct node *node);
 
 /*
  * Pin nodes that are dirty since before ms, or (due) whose background flush is

@@ -113,9 +113,9 @@ int write_setattr(struct volume *v, struct node *n, unsigned mask, int64_t now,
 	while (n->flushing && (mask & TREE_SET_SIZE))
 		(void)pthread_cond_wait(&n->idle, &n->lock);
 	r = write_set(v, n, mask, now, a, err);
-	(void)pthread_mutex_unlock(&n->lock);
 	if (r >= 0)
-		node_overlay(v, a);
+		node_lay_over(n, a);
+	(void)pthread_mutex_unlock(&n->lock);
 	return r;
 }
 

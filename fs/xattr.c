@@ -299,18 +299,22 @@ static int xattr_strip_rows(struct volume *v, struct node *n, uint32_t mode,
 	struct tree_attr a = {.ino = n->ino, .mode = mode};
 	const int64_t now = clock_real_ns(v->clock);
 	struct meta_tx *tx = NULL;
+	bool dropped = false;
 	int r = xattr_begin(v, &tx, err);
 
 	if (r < 0)
 		return r;
 	if (mode != n->mode)
 		r = tree_set(tx, TREE_SET_MODE, &a, err);
-	if (r >= 0 && caps)
-		r = xattr_drop(tx, n->ino, XATTR_CAPS, now, err);
+	if (r >= 0 && caps) {
+		r = tree_delxattr(tx, n->ino, XATTR_CAPS, now, err);
+		dropped = r >= 0;
+		r = r == -ENODATA ? 0 : r;
+	}
 	r = meta_end(tx, r, err);
 	if (r < 0)
 		return r;
-	n->mode = mode;
+	xattr_tell(n, mode, dropped ? now : n->ctime_ns);
 	return 1;
 }
 

@@ -114,7 +114,8 @@ struct tree_move {
 	unsigned flags; /* TREE_* */
 };
 /* *ret_lost: what was replaced, ino 0 when nothing; on the orphan list when
- * its nlink is 0. All rules of rename(2), -EINVAL for a loop. */
+ * its nlink is 0. With TREE_EXCHANGE: the other, which has changed as well. All
+ * rules of rename(2), -EINVAL for a loop. */
 int tree_rename(struct meta_tx *tx, const struct tree_move *mv, int64_t now,
 	struct tree_attr *ret_moved, struct tree_attr *ret_lost,
 	struct pluri_err *err);

@@ -176,7 +176,6 @@ int tree_rename(struct meta_tx *tx, const struct tree_move *mv, int64_t now,
 		lost = (struct tree_attr){0};
 	} else if (mv->flags & TREE_EXCHANGE) {
 		r = tree_move_swap(tx, mv, now, &moved, &lost, err);
-		lost = (struct tree_attr){0};
 	} else {
 		r = tree_move_replace(tx, mv, now, &moved, &lost, err);
 	}

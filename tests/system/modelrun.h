@@ -121,6 +121,7 @@ struct model_pair {
 	struct model_result result[2];
 	struct model_shared *shared;
 	int64_t began; /* ns: the operation */
+	bool looks;    /* only */
 	char why[MODEL_TEXT];
 };
 

@@ -96,10 +96,26 @@ static int64_t cmp_now(void)
 	return cmp_ns(&now);
 }
 
-/* Did the mount's time change where the reference's did, and only there? Of
- * one that is hardly older than the operation nobody knows. */
-static bool cmp_moved(int64_t began, const struct timespec t[4], bool *ret_less)
+/* What moves no time but that of access. */
+static bool cmp_looks(uint32_t kind)
 {
+	static const uint32_t kinds[] = {MODEL_PREAD, MODEL_READ, MODEL_READV,
+		MODEL_MAPREAD, MODEL_SEEK, MODEL_LSTAT, MODEL_STAT, MODEL_FSTAT,
+		MODEL_ACCESS, MODEL_STATFS, MODEL_READLINK, MODEL_GETX,
+		MODEL_LISTX, MODEL_READDIR};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (kinds[i] == kind)
+			return true;
+	return false;
+}
+
+/* Did the mount's time change where the reference's did, and only there? Of
+ * one that is hardly older than an operation that changes some nobody knows. */
+static bool cmp_moved(
+	const struct model_pair *m, const struct timespec t[4], bool *ret_less)
+{
+	const int64_t began = m->began;
 	const bool ref = cmp_ns(&t[0]) != cmp_ns(&t[1]);
 	const bool mount = cmp_ns(&t[2]) != cmp_ns(&t[3]);
 
@@ -108,7 +124,8 @@ static bool cmp_moved(int64_t began, const struct timespec t[4], bool *ret_less)
 		return began - cmp_ns(&t[3]) < CMP_TICK_NS;
 	/* the reference's clock may be the coarse one, too */
 	if (!ref && mount)
-		return !cmp_given(&t[1]) && began - cmp_ns(&t[1]) < CMP_TICK_NS;
+		return !m->looks && !cmp_given(&t[1]) &&
+		       began - cmp_ns(&t[1]) < CMP_TICK_NS;
 	return true;
 }
 
@@ -125,14 +142,14 @@ static void cmp_times(struct model_pair *m, const struct cmp_look *before,
 		before[0].st[i].st_ino != after[0].st[i].st_ino ||
 		cmp_late(m->shared, &after[0].st[i]))
 		return;
-	if (!cmp_moved(m->began, t, &less))
+	if (!cmp_moved(m, t, &less))
 		(void)model_wrong(m->why, "mtime of %s changed%s", names[i],
 			less ? " on the reference only" : ", but should not");
 	t[0] = before[0].st[i].st_ctim;
 	t[1] = after[0].st[i].st_ctim;
 	t[2] = before[1].st[i].st_ctim;
 	t[3] = after[1].st[i].st_ctim;
-	if (!cmp_moved(m->began, t, &less))
+	if (!cmp_moved(m, t, &less))
 		(void)model_wrong(m->why,
 			"ctime of %s changed%s, by %lld ns, "
 			"%lld ns ago",
@@ -322,6 +339,7 @@ int model_pair_do(struct model_pair *m, struct model_op *op)
 	for (unsigned i = 0; i < 2 && !op->quiet; i++)
 		cmp_look(&m->side[i], op, &before[i]);
 	m->began = cmp_now();
+	m->looks = cmp_looks(op->kind);
 	model_do(&m->side[1], op, &m->result[1]);
 	ret = m->result[1].ret;
 	op->ret = ret < 0 ? (int32_t)ret : 0;

@@ -174,12 +174,16 @@ static void try_row(struct bed *b, const struct row *r)
 		return;
 	assert_int_equal(moved.ino, was[0].ino);
 	check_names(b, r, &mv, was);
-	if (r->flags & TREE_EXCHANGE || was[0].ino == was[1].ino)
+	if (was[0].ino == was[1].ino)
 		assert_int_equal(lost.ino, 0);
 	else
 		assert_int_equal(lost.ino, was[1].ino);
-	if (lost.ino)
+	if (lost.ino && r->flags & TREE_EXCHANGE)
+		assert_int_equal(lost.nlink, bed_get(b, lost.ino).nlink);
+	else if (lost.ino)
 		assert_int_equal(bed_get(b, lost.ino).nlink, 0);
+	if (lost.ino)
+		assert_int_equal(lost.ctime_ns, bed_get(b, lost.ino).ctime_ns);
 }
 
 static void rename__every_row__as_posix_says(void **state)
