@@ -68,6 +68,9 @@ struct db_ops {
 	 * every statement fails too, and only close() is left.
 	 */
 	void (*mark)(struct db *db);
+	/* A change of a row that is written later, but not after commit():
+	 * refused (-ENOSPC) where it would be now. */
+	int (*room)(struct db *db, struct pluri_err *err);
 	int (*keep)(struct db *db, bool *ret_changed, struct pluri_err *err);
 	int (*undo)(struct db *db, struct pluri_err *err);
 	/*

@@ -215,6 +215,12 @@ static int db_sqlite_room(struct db *db, const char *sql, struct pluri_err *err)
 	return 0;
 }
 
+static int db_sqlite_room_for(struct db *db, struct pluri_err *err)
+{
+	return db->lost ? db_sqlite_lost(db, err)
+			: db_sqlite_room(db, "UPDATE", err);
+}
+
 /* Reading brackets are the many: the savepoint waits for a change. */
 static int db_sqlite_save(struct db *db, const char *sql, struct pluri_err *err)
 {
@@ -418,6 +424,7 @@ const struct db_ops *db_sqlite(void)
 		.begin = db_sqlite_begin,
 		.commit = db_sqlite_commit,
 		.mark = db_sqlite_mark,
+		.room = db_sqlite_room_for,
 		.keep = db_sqlite_keep,
 		.undo = db_sqlite_undo,
 		.sync = db_sqlite_file_sync,

@@ -3,6 +3,7 @@
 
 #include "meta/chunks_int.h"
 #include "meta/extent_int.h"
+#include "meta/rows.h"
 
 #define EXTENT_BATCH 64u /* rows removed at once */
 
@@ -20,17 +21,17 @@ int extent_insert(struct meta_tx *tx, uint64_t ino, const struct extent *e,
 int extent_count(
 	struct meta_tx *tx, uint64_t ino, int64_t bytes, struct pluri_err *err)
 {
+	struct rows_row row = {0};
 	int r;
 
 	meta_touch(tx, META_TOUCHED_INODE, ino);
 	if (bytes == 0)
 		return 0;
-	r = meta_change(tx,
-		"UPDATE inode SET bytes = bytes + ?2 WHERE ino = ?1",
-		META_INTS((int64_t)ino, bytes), err);
-	if (r == 0 && tx->ops->changes(tx->db) == 0)
-		return -ENOENT;
-	return r;
+	r = rows_get(tx, ino, &row, err);
+	if (r < 0)
+		return r;
+	row.a.bytes += (uint64_t)bytes;
+	return rows_set(tx, &row, err);
 }
 
 static int extent_load(struct meta_tx *tx, struct db_stmt *s,

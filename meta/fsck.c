@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "meta/fsck_int.h"
+#include "meta/rows.h"
 
 /* In this order: what one repairs, the next may rely on. */
 static const struct {
@@ -195,8 +196,10 @@ static int fsck_repair(
 static int fsck_bracket(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 	struct pluri_err *err)
 {
-	int r;
+	int r = rows_direct(tx, err);
 
+	if (r < 0)
+		return r;
 	if (!f->on && f->phase == 0)
 		fsck_enter(f);
 	r = fsck_phases[f->phase].step(f, tx, ret_more, err);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "meta/meta_int.h"
+#include "meta/rows.h"
 #include "meta/schema.h"
 
 struct meta {
@@ -128,12 +129,14 @@ static int meta_enter(struct meta *m, struct pluri_err *err)
 		m->tx.watch->before[1] = m->tx.watch->bytes;
 	}
 	m->ops->mark(m->db);
+	rows_begin(m->tx.rows);
 	return 0;
 }
 
 /* Undo the bracket: rc, or what is worse. The story of rc stays told. */
 static int meta_undo(struct meta *m, int rc, struct pluri_err *err)
 {
+	rows_undo(m->tx.rows);
 	memcpy(m->counter, m->before, sizeof(m->counter));
 	if (m->tx.watch) {
 		m->tx.watch->inodes = m->tx.watch->before[0];
@@ -154,7 +157,7 @@ static int meta_leave(struct meta *m, int rc, struct pluri_err *err)
 	r = m->ops->keep(m->db, &changed, err);
 	if (r < 0)
 		return meta_undo(m, r, err);
-	if (changed)
+	if (changed || rows_keep(m->tx.rows))
 		atomic_fetch_add(&m->pending, 1);
 	return rc;
 }
@@ -223,7 +226,10 @@ static int meta_commit_locked(struct meta *m, struct pluri_err *err)
 	r = meta_enter(m, err);
 	if (r < 0)
 		return r;
-	r = meta_leave(m, meta_store_counters(m, err), err);
+	r = rows_settle(&m->tx, err);
+	if (r == 0)
+		r = meta_store_counters(m, err);
+	r = meta_leave(m, r, err);
 	if (r < 0)
 		return r;
 	if (m->ops->commit(m->db, err) < 0)
@@ -264,7 +270,9 @@ static int meta_new(
 		return pluri_fail(err, ENOMEM, "metadata: out of memory");
 	(void)pthread_mutex_init(&m->lock, NULL);
 	m->ops = db_sqlite();
-	r = m->ops->open(path, create, &m->db, err);
+	r = rows_new(&m->tx.rows, err);
+	if (r == 0)
+		r = m->ops->open(path, create, &m->db, err);
 	if (r < 0)
 		return r;
 	m->tx.meta = m;
@@ -444,6 +452,7 @@ void meta_free(struct meta *m)
 		return;
 	if (m->db)
 		m->ops->close(m->db);
+	rows_free(m->tx.rows);
 	(void)pthread_mutex_destroy(&m->lock);
 	free(m);
 }

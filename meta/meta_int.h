@@ -48,10 +48,12 @@ struct meta_watch {
 	int64_t before[2];
 };
 
+struct rows;
 struct meta_tx {
 	struct meta *meta;
 	const struct db_ops *ops;
 	struct db *db;
+	struct rows *rows; /* meta/rows.h */
 	int64_t *counter; /* META_COUNTERS of them */
 	struct meta_watch *watch; /* NULL: nobody */
 };

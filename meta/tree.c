@@ -2,54 +2,21 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "meta/rows.h"
 #include "meta/tree_int.h"
 
 /* Numbers are never given twice, so one generation is enough. */
 #define TREE_GENERATION 1
 
-#define TREE_COLUMNS                                                   \
-	"i.ino, i.gen, i.mode, i.uid, i.gid, i.nlink, i.rdev, i.size," \
-	" i.bytes, i.atime, i.mtime, i.ctime, i.policy"
-
-static void tree_row(
-	struct meta_tx *tx, struct db_stmt *s, int at, struct tree_attr *a)
-{
-	a->ino = meta_u64(tx, s, at);
-	a->generation = meta_u64(tx, s, at + 1);
-	a->mode = meta_u32(tx, s, at + 2);
-	a->uid = meta_u32(tx, s, at + 3);
-	a->gid = meta_u32(tx, s, at + 4);
-	a->nlink = meta_u32(tx, s, at + 5);
-	a->rdev = meta_u32(tx, s, at + 6);
-	a->size = meta_u64(tx, s, at + 7);
-	a->bytes = meta_u64(tx, s, at + 8);
-	a->atime_ns = meta_int(tx, s, at + 9);
-	a->mtime_ns = meta_int(tx, s, at + 10);
-	a->ctime_ns = meta_int(tx, s, at + 11);
-	a->policy = meta_u32(tx, s, at + 12);
-}
-
-/* The one row of a bound statement: 0, -ENOENT, -errno. */
-static int tree_one(struct meta_tx *tx, struct db_stmt *s,
-	struct tree_attr *ret, struct pluri_err *err)
-{
-	const int r = meta_step(tx, s, err);
-
-	if (r <= 0)
-		return r == 0 ? -ENOENT : r;
-	tree_row(tx, s, 0, ret);
-	return 0;
-}
-
 int tree_get(struct meta_tx *tx, uint64_t ino, struct tree_attr *ret,
 	struct pluri_err *err)
 {
-	struct db_stmt *s = NULL;
-	const int r = meta_query(tx,
-		"SELECT " TREE_COLUMNS " FROM inode i WHERE i.ino = ?1",
-		META_INTS((int64_t)ino), &s, err);
+	struct rows_row row = {0};
+	const int r = rows_get(tx, ino, &row, err);
 
-	return r < 0 ? r : tree_one(tx, s, ret, err);
+	if (r == 0)
+		*ret = row.a;
+	return r;
 }
 
 int tree_check_name(struct tree_name name)
@@ -79,31 +46,35 @@ int tree_query(struct meta_tx *tx, const char *sql, const int64_t *v, size_t n,
 int tree_lookup(struct meta_tx *tx, uint64_t dir, struct tree_name name,
 	struct tree_attr *ret, struct pluri_err *err)
 {
+	struct rows_row row = {0};
 	struct db_stmt *s = NULL;
 	int r = tree_check_name(name);
 
 	if (r == 0)
 		r = tree_query(tx,
-			"SELECT " TREE_COLUMNS " FROM dentry d JOIN inode i ON"
+			"SELECT " ROWS_COLUMNS " FROM dentry d JOIN inode i ON"
 			" i.ino = d.ino WHERE d.parent = ?1 AND d.name = ?2",
 			META_INTS((int64_t)dir), name, &s, err);
-	return r < 0 ? r : tree_one(tx, s, ret, err);
+	if (r == 0)
+		r = meta_step(tx, s, err);
+	if (r <= 0)
+		return r == 0 ? -ENOENT : r;
+	rows_learn(tx, s, 0, &row);
+	*ret = row.a;
+	return 0;
 }
 
 int tree_parent(
 	struct meta_tx *tx, uint64_t dir, uint64_t *ret, struct pluri_err *err)
 {
-	int64_t parent = 0;
-	const int r = meta_ask(tx, "SELECT parent FROM inode WHERE ino = ?1",
-		META_INTS((int64_t)dir), &parent, err);
+	struct rows_row row = {0};
+	const int r = rows_get(tx, dir, &row, err);
 
 	if (r < 0)
 		return r;
-	if (r == 0)
-		return -ENOENT;
-	if (parent == 0)
+	if (row.parent == 0)
 		return -ENOTDIR;
-	*ret = (uint64_t)parent;
+	*ret = row.parent;
 	return 0;
 }
 
@@ -124,8 +95,9 @@ static int tree_insert(struct meta_tx *tx, const struct tree_attr *a,
 	uint64_t parent, const char *target, struct pluri_err *err)
 {
 	const struct pluri_span to = {target, target ? strlen(target) : 0};
+	const struct rows_row row = {*a, parent};
 	struct db_stmt *s = NULL;
-	const int r = meta_query(tx,
+	int r = meta_query(tx,
 		"INSERT INTO inode (ino, gen, mode, uid, gid, nlink, rdev,"
 		" size, bytes, atime, mtime, ctime, policy, parent, target)"
 		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, ?9, ?9, ?9, ?10,"
@@ -140,7 +112,8 @@ static int tree_insert(struct meta_tx *tx, const struct tree_attr *a,
 	tx->ops->bind_blob(s, 12, to);
 	meta_touch(tx, META_TOUCHED_INODE, a->ino);
 	meta_total(tx, a->ino, 1, 0);
-	return meta_step_done(tx, s, err);
+	r = meta_step_done(tx, s, err);
+	return r < 0 ? r : rows_made(tx, &row, err);
 }
 
 int tree_root(struct meta_tx *tx, uint32_t uid, uint32_t gid, int64_t now,
@@ -153,6 +126,8 @@ int tree_root(struct meta_tx *tx, uint32_t uid, uint32_t gid, int64_t now,
 		.uid = uid,
 		.gid = gid,
 		.nlink = 2,
+		.atime_ns = now,
+		.mtime_ns = now,
 		.ctime_ns = now,
 	};
 
@@ -258,31 +233,24 @@ static void tree_merge(
 int tree_set(struct meta_tx *tx, unsigned mask, struct tree_attr *a,
 	struct pluri_err *err)
 {
+	struct rows_row row = {0};
 	struct tree_attr old = {0};
-	struct tree_attr new = {0};
-	int r = tree_get(tx, a->ino, &old, err);
+	int r = rows_get(tx, a->ino, &row, err);
 
 	if (r < 0)
 		return r;
+	old = row.a;
 	if ((mask & TREE_SET_SIZE) &&
 		(!S_ISREG(old.mode) || a->size > INT64_MAX))
 		return S_ISDIR(old.mode)   ? -EISDIR
 		       : S_ISREG(old.mode) ? -EFBIG
 					   : -EINVAL;
-	new = old;
-	tree_merge(&new, a, mask);
-	r = meta_change(tx,
-		"UPDATE inode SET mode = ?2, uid = ?3, gid = ?4, size = ?5,"
-		" atime = ?6, mtime = ?7, ctime = ?8, policy = ?9"
-		" WHERE ino = ?1",
-		META_INTS((int64_t) new.ino, new.mode, new.uid, new.gid,
-			(int64_t) new.size, new.atime_ns, new.mtime_ns,
-			new.ctime_ns, new.policy),
-		err);
+	tree_merge(&row.a, a, mask);
+	r = rows_set(tx, &row, err);
 	if (r < 0)
 		return r;
-	meta_total(tx, a->ino, 0, (int64_t)(new.size - old.size));
-	*a = new;
+	meta_total(tx, a->ino, 0, (int64_t)(row.a.size - old.size));
+	*a = row.a;
 	return 0;
 }
 
@@ -315,10 +283,11 @@ int tree_list(struct meta_tx *tx, uint64_t dir, uint64_t after, bool with_attr,
 	int (*each)(void *arg, const struct tree_entry *e), void *arg,
 	struct pluri_err *err)
 {
+	struct rows_row row = {0};
 	struct tree_entry e = {0};
 	struct db_stmt *s = NULL;
 	int r = meta_query(tx,
-		with_attr ? "SELECT d.name, d.cookie, " TREE_COLUMNS
+		with_attr ? "SELECT d.name, d.cookie, " ROWS_COLUMNS
 			    " FROM dentry d JOIN inode i ON i.ino = d.ino"
 			    " WHERE d.parent = ?1 AND d.cookie > ?2"
 			    " ORDER BY d.cookie"
@@ -339,7 +308,8 @@ int tree_list(struct meta_tx *tx, uint64_t dir, uint64_t after, bool with_attr,
 		e.name = (struct tree_name){name.data, name.len};
 		e.cookie = meta_u64(tx, s, 1);
 		if (with_attr) {
-			tree_row(tx, s, 2, &e.attr);
+			rows_read(tx, s, 2, &row);
+			e.attr = row.a;
 		} else {
 			e.attr.ino = meta_u64(tx, s, 2);
 			e.attr.mode = meta_u32(tx, s, 3);
@@ -356,11 +326,14 @@ int tree_orphans(struct meta_tx *tx, uint64_t after, uint64_t *ret,
 {
 	struct db_stmt *s = NULL;
 	unsigned n = 0;
-	int r = meta_query(tx,
-		"SELECT o.ino FROM orphan o JOIN inode i ON i.ino = o.ino"
-		" WHERE o.ino > ?1 AND i.nlink = 0 ORDER BY o.ino LIMIT ?2",
-		META_INTS((int64_t)after, max), &s, err);
+	int r = rows_settle(tx, err);
 
+	if (r == 0)
+		r = meta_query(tx,
+			"SELECT o.ino FROM orphan o JOIN inode i"
+			" ON i.ino = o.ino WHERE o.ino > ?1 AND i.nlink = 0"
+			" ORDER BY o.ino LIMIT ?2",
+			META_INTS((int64_t)after, max), &s, err);
 	while (r == 0 && n < max && (r = meta_step(tx, s, err)) > 0) {
 		ret[n++] = meta_u64(tx, s, 0);
 		r = 0;
@@ -408,6 +381,8 @@ int tree_drop(struct meta_tx *tx, uint64_t ino, struct pluri_err *err)
 	if (r == 0)
 		r = meta_change(tx, "DELETE FROM inode WHERE ino = ?1",
 			META_INTS((int64_t)ino), err);
+	if (r == 0)
+		r = rows_gone(tx, ino, err);
 	if (r < 0)
 		return r;
 	meta_touch(tx, META_TOUCHED_INODE, ino);

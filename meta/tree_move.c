@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "meta/rows.h"
 #include "meta/tree_int.h"
 
 /* Steps to the root of any honest tree; a ring in a damaged one is longer. */
@@ -79,13 +80,16 @@ static int tree_move_check(struct meta_tx *tx, const struct tree_move *mv,
 static int tree_move_adopt(struct meta_tx *tx, struct tree_attr *a,
 	uint64_t dir, int64_t now, struct pluri_err *err)
 {
-	a->ctime_ns = now;
+	struct rows_row row = {0};
+	const int r = rows_get(tx, a->ino, &row, err);
+
 	meta_touch(tx, META_TOUCHED_INODE, a->ino);
-	return meta_change(tx,
-		"UPDATE inode SET ctime = ?2, parent = ?3 WHERE ino = ?1",
-		META_INTS((int64_t)a->ino, now,
-			S_ISDIR(a->mode) ? (int64_t)dir : 0),
-		err);
+	if (r < 0)
+		return r;
+	a->ctime_ns = now;
+	row.a.ctime_ns = now;
+	row.parent = S_ISDIR(a->mode) ? dir : 0;
+	return rows_set(tx, &row, err);
 }
 
 /* Both directories changed; so many subdirectories went from one to other. */

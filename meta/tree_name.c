@@ -1,5 +1,6 @@
 #include <errno.h>
 
+#include "meta/rows.h"
 #include "meta/tree_int.h"
 
 int tree_add_name(struct meta_tx *tx, uint64_t dir, struct tree_name name,
@@ -30,11 +31,16 @@ int tree_del_name(struct meta_tx *tx, uint64_t dir, struct tree_name name,
 int tree_touch(struct meta_tx *tx, uint64_t dir, int64_t now, int subdirs,
 	struct pluri_err *err)
 {
+	struct rows_row row = {0};
+	const int r = rows_get(tx, dir, &row, err);
+
 	meta_touch(tx, META_TOUCHED_INODE, dir);
-	return meta_change(tx,
-		"UPDATE inode SET mtime = ?2, ctime = ?2, nlink = nlink + ?3"
-		" WHERE ino = ?1",
-		META_INTS((int64_t)dir, now, subdirs), err);
+	if (r < 0) /* names of a directory that is lost may go */
+		return r == -ENOENT ? 0 : r;
+	row.a.mtime_ns = now;
+	row.a.ctime_ns = now;
+	row.a.nlink += (uint32_t)subdirs;
+	return rows_set(tx, &row, err);
 }
 
 int tree_need_empty(struct meta_tx *tx, uint64_t dir, struct pluri_err *err)
@@ -51,10 +57,15 @@ int tree_need_empty(struct meta_tx *tx, uint64_t dir, struct pluri_err *err)
 static int tree_count(
 	struct meta_tx *tx, const struct tree_attr *a, struct pluri_err *err)
 {
+	struct rows_row row = {0};
+	const int r = rows_get(tx, a->ino, &row, err);
+
 	meta_touch(tx, META_TOUCHED_INODE, a->ino);
-	return meta_change(tx,
-		"UPDATE inode SET nlink = ?2, ctime = ?3 WHERE ino = ?1",
-		META_INTS((int64_t)a->ino, a->nlink, a->ctime_ns), err);
+	if (r < 0)
+		return r;
+	row.a.nlink = a->nlink;
+	row.a.ctime_ns = a->ctime_ns;
+	return rows_set(tx, &row, err);
 }
 
 int tree_lose(struct meta_tx *tx, struct tree_attr *a, int64_t now,

@@ -18,8 +18,10 @@ static int tree_xattr_name(const char *name, struct tree_name *ret)
 static int tree_xattr_ctime(
 	struct meta_tx *tx, uint64_t ino, int64_t now, struct pluri_err *err)
 {
-	return meta_change(tx, "UPDATE inode SET ctime = ?2 WHERE ino = ?1",
-		META_INTS((int64_t)ino, now), err);
+	struct tree_attr a = {.ino = ino, .ctime_ns = now};
+	const int r = tree_set(tx, TREE_SET_CTIME, &a, err);
+
+	return r == -ENOENT ? 0 : r; /* its attributes may go */
 }
 
 /* 1: there is one, 0: no. */

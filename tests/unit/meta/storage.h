@@ -21,6 +21,7 @@
 #include "meta/chunks.h"
 #include "meta/meta_int.h"
 #include "meta/packs.h"
+#include "meta/rows.h"
 #include "meta/stores.h"
 
 struct storage {
@@ -45,6 +46,7 @@ __attribute__((unused)) static void storage_poke(
 {
 	struct pluri_err err = {0};
 
+	assert_int_equal(rows_direct(s->tx, &err), 0);
 	if (s->tx->ops->exec(s->tx->db, sql, &err) != 0)
 		fail_msg("%s: %s", sql, err.text);
 }
