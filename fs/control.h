@@ -34,10 +34,15 @@ int control_call(struct volume *v, const char *name, const json_t *args,
 
 struct control_client; /* a tool's view of a volume */
 
-/*
- * Reach the daemon when one lives, else open the volume here (with offline 0:
- * -ENOENT "is not mounted" instead).
- */
+/* When no daemon lives: */
+enum control_offline {
+	CONTROL_REFUSE = 0, /* -ENOENT: "is not mounted" */
+	CONTROL_HERE = 1,   /* open the volume here */
+	CONTROL_BARE = 2,   /* and if it does not open, its database alone, of
+			       which nothing but "fsck" may be asked */
+};
+
+/* Reach the daemon when one lives, else as `offline` says. */
 int control_open(const struct config *c, int offline,
 	struct control_client **ret, struct pluri_err *err);
 void control_client_free(struct control_client *c);

@@ -261,6 +261,8 @@ int control_call(struct volume *v, const char *name, const json_t *args,
 		if (strcmp(h->name, name) != 0)
 			continue;
 		log_line(LOG_DEBUG, "call: %s", name);
+		if (v->bare && h->run != control_fsck)
+			return pluri_fail(err, EIO, "%s", v->why.text);
 		return h->run(v, args, ret, err);
 	}
 	return pluri_fail(err, ENOENT,

@@ -106,18 +106,24 @@ static int control_find(struct control_client *c, const struct config *config,
 }
 
 static int control_open_here(struct control_client *c,
-	const struct config *config, struct pluri_err *err)
+	const struct config *config, int offline, struct pluri_err *err)
 {
 	struct config *copy = malloc(sizeof(*copy));
+	struct pluri_err why = {0};
 	int r;
 
 	if (!copy)
 		return pluri_fail(
 			err, ENOMEM, "opening %s: no memory", c->name);
 	*copy = *config;
-	r = volume_open(copy, &c->volume, err);
-	if (r < 0)
+	r = volume_open(copy, &c->volume, &why);
+	if (r < 0 && r != -EBUSY && offline == CONTROL_BARE &&
+		volume_open_bare(copy, &why, &c->volume, NULL) == 0)
+		return 0;
+	if (r < 0) {
 		config_free(copy);
+		*err = why;
+	}
 	return r;
 }
 
@@ -130,11 +136,11 @@ static int control_reach(struct control_client *c, const struct config *config,
 		r = control_find(c, config, err);
 		if (r > 0)
 			return control_connect(c, err);
-		if (r == 0 && !offline)
+		if (r == 0 && offline == CONTROL_REFUSE)
 			r = pluri_fail(err, ENOENT, "volume %s is not mounted",
 				config->name);
 		if (r == 0)
-			r = control_open_here(c, config, err);
+			r = control_open_here(c, config, offline, err);
 		/* somebody came in between: ask him */
 		if (r != -EBUSY || again == 0)
 			return r;

@@ -3,12 +3,13 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "fs/answer.h"
 #include "fs/commit.h"
 
 #include "fs/fsck_int.h"
 
 #define RUN_ROWS 1024u /* of a bracket while the volume is mounted */
-#define RUN_LOCAL 1u /* phases that are not meta's */
+#define RUN_LOCAL 2u /* phases that are not meta's */
 
 bool fsck_run_stopped(struct fsck_run *c)
 {
@@ -112,6 +113,16 @@ static int run_meta(struct fsck_run *c, bool repair, struct pluri_err *err)
 	return r;
 }
 
+static int run_commit(struct fsck_run *c, struct pluri_err *err)
+{
+	int r;
+
+	if (!c->v->bare)
+		return commit_now(c->v->commit, true, err);
+	r = meta_commit(c->v->meta, err);
+	return r < 0 ? r : meta_sync(c->v->meta, err);
+}
+
 static int run_round(struct fsck_run *c, bool repair, struct pluri_err *err)
 {
 	int r;
@@ -122,10 +133,12 @@ static int run_round(struct fsck_run *c, bool repair, struct pluri_err *err)
 	run_drop_left(c);
 	r = run_meta(c, repair, err);
 	if (r == 0)
+		r = fsck_apply(c, repair, err);
+	if (r == 0)
 		r = fsck_local(c, repair, err);
 	c->repaired += c->round_repaired;
 	if (r == 0 && c->round_repaired)
-		r = commit_now(c->v->commit, true, err);
+		r = run_commit(c, err);
 	return r;
 }
 
@@ -298,6 +311,9 @@ static json_t *run_answer(struct fsck_run *c)
 		(json_int_t)c->at.memory, "seconds",
 		(double)(end - c->started_ms) / 1000.0);
 
+	if (j && c->v->bare)
+		(void)json_object_set_new(
+			j, "unopened", answer_text(c->v->why.text));
 	if (!j || c->state == RUN_ON)
 		return j;
 	(void)json_object_set_new(

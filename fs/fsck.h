@@ -1,6 +1,7 @@
 /*
- * fs/fsck.h - a check of an open volume: its metadata (meta/fsck.h), and the
- * local pack files that only fs/ can see. Shared.
+ * fs/fsck.h - a check of an open volume, or of one that is but bare: its
+ * metadata (meta/fsck.h), what is registered against the INI, and the local
+ * pack files that only fs/ can see. Shared.
  *
  * One check at a time, on a thread of its own, a bracket after the other; of a
  * mounted volume it takes half of the time at most, so that others get theirs.
@@ -36,7 +37,8 @@ int fsck_run_start(struct fsck_run *c, bool repair, json_t **ret,
 
 /*
  * {"check", "state": "running" | "done" | "failed" | "stopped", "message",
- * "phase", "percent", "round", "rows", "busy", "memory_bytes", "seconds"} and,
+ * "phase", "percent", "round", "rows", "busy", "memory_bytes", "seconds"},
+ * "unopened" (why the volume does not open: its database alone is checked) and,
  * when it has ended, "found", "repaired", "left" (counts) and "findings": of
  * each "code", "text", "action", "state": "repaired" | "left", "grave", and
  * what applies of "ino", "path", "name", "off", "chunk", "pack", "shard",

@@ -45,7 +45,11 @@ bool fsck_run_nap(struct fsck_run *c, uint32_t ms);
 /* One more finding of this round. */
 void fsck_run_add(struct fsck_run *c, const struct fsck_item *i);
 
-/* Local pack files against rows. */
+/* What is registered of stores and policies: can it be put in force? */
+int fsck_apply(struct fsck_run *c, bool repair, struct pluri_err *err);
+
+/* Local pack files against rows; of a volume that is bare no file is called
+ * unknown, since nothing has been recovered yet. */
 int fsck_local(struct fsck_run *c, bool repair, struct pluri_err *err);
 
 /* What was found as JSON, with paths as far as they are known. */

@@ -123,8 +123,6 @@ static int local_rows(
 			return r;
 		b->n = 0;
 		r = packs_list(b->tx, b->after, local_row, b, err);
-		if (r == -EBADMSG) /* pack-absurd tells of it */
-			r = 0;
 		r = meta_end(b->tx, r < 0 ? r : b->r, err);
 		if (r < 0)
 			return r;
@@ -236,5 +234,5 @@ int fsck_local(struct fsck_run *c, bool repair, struct pluri_err *err)
 	struct local_batch b = {.c = c, .repair = repair, .err = err};
 	const int r = local_rows(&b, c, err);
 
-	return r < 0 ? r : local_files(c, repair, err);
+	return r < 0 || c->v->bare ? r : local_files(c, repair, err);
 }

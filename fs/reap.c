@@ -175,6 +175,27 @@ void reap_tick(struct reap *r)
 		work_submit(r->pool, &b->item);
 }
 
+/* At open. One that is damaged is fsck's, and keeps nobody from opening. */
+static int reap_first(struct reap *r, uint64_t ino, struct pluri_err *err)
+{
+	struct pluri_err why = {0};
+	const int e = reap_step(r, ino, &why);
+
+	if (e == -EBADMSG)
+		log_line(LOG_ERROR,
+			"removing a deleted file: %s: run pluri "
+			"fsck",
+			why.text);
+	if (e == -EBADMSG || e >= 0) {
+		if (e > 0) /* a huge one */
+			reap_soon(r, ino);
+		return 0;
+	}
+	if (err)
+		*err = why;
+	return e;
+}
+
 int reap_all(struct reap *r, struct pluri_err *err)
 {
 	uint64_t ino[REAP_BATCH] = {0};
@@ -193,9 +214,7 @@ int reap_all(struct reap *r, struct pluri_err *err)
 			tree_orphans(tx, after, ino, REAP_BATCH, &got, err),
 			err);
 		for (unsigned i = 0; i < got && e >= 0; i++) {
-			e = reap_step(r, ino[i], err);
-			if (e > 0) /* a huge one */
-				reap_soon(r, ino[i]);
+			e = reap_first(r, ino[i], err);
 		}
 	}
 	reap_tick(r);

@@ -1,6 +1,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/log.h"
+
 #include "fs/upload_int.h"
 
 #define UPLOAD_SCAN 4096u /* rows read at first */
@@ -135,10 +137,18 @@ static int upload_scan_pack(struct upload *u, struct meta_tx *tx,
 	const struct shard_row *rows, unsigned n, struct pluri_err *err)
 {
 	struct pack_row p = {0};
-	int r = packs_get(tx, rows[0].pack, &p, err);
+	struct pluri_err why = {0};
+	int r = packs_get(tx, rows[0].pack, &p, &why);
 
-	if (r < 0)
+	if (r == -EBADMSG || r == -ENOENT) { /* it goes nowhere */
+		log_line(LOG_ERROR, "%s: run pluri fsck", why.text);
+		return 0;
+	}
+	if (r < 0) {
+		if (err)
+			*err = why;
 		return r;
+	}
 	r = upload_owe(u, rows, n, upload_may_miss(&p));
 	for (unsigned i = 0; i < n && r >= 0; i++)
 		r = upload_add(u, &rows[i]);

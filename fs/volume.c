@@ -184,7 +184,8 @@ static int volume_database(struct volume *v, struct pluri_err *err)
 	int r;
 
 	(void)snprintf(path, sizeof(path), "%s/" VOLUME_DB, v->config->state);
-	r = meta_open(path, &v->meta, &v->info, err);
+	r = (v->bare ? meta_open_damaged : meta_open)(
+		path, &v->meta, &v->info, err);
 	if (r >= 0 && strcmp(v->info.name, v->config->name) != 0)
 		r = pluri_fail(err, EINVAL,
 			"%s names volume %s, but %s holds volume %s: correct "
@@ -212,7 +213,7 @@ static int volume_nodes(struct volume *v, struct pluri_err *err)
 	return r < 0 ? r : nodes_reap(v->nodes, err);
 }
 
-static int volume_steps(struct volume *v, struct pluri_err *err)
+static int volume_rows(struct volume *v, struct pluri_err *err)
 {
 	int r = volume_state(v, err);
 
@@ -222,6 +223,15 @@ static int volume_steps(struct volume *v, struct pluri_err *err)
 		r = volume_packs_dir(v, err);
 	if (r >= 0)
 		r = volume_database(v, err);
+	return r < 0 ? r : fsck_run_new(v, &v->fsck, err);
+}
+
+static int volume_steps(struct volume *v, struct pluri_err *err)
+{
+	int r = volume_rows(v, err);
+
+	if (r >= 0 && v->bare)
+		return 0;
 	if (r >= 0)
 		r = volume_fleet(v, err);
 	if (r >= 0)
@@ -252,8 +262,6 @@ static int volume_steps(struct volume *v, struct pluri_err *err)
 		r = balance_new(v, &v->balance, err);
 	if (r >= 0)
 		r = balance_resume(v->balance, err);
-	if (r >= 0)
-		r = fsck_run_new(v, &v->fsck, err);
 	return r;
 }
 
@@ -286,8 +294,9 @@ static void volume_drop(struct volume *v)
 	free(v);
 }
 
-int volume_open(
-	struct config *config, struct volume **ret, struct pluri_err *err)
+/* why: NULL, or what keeps more of it from opening. */
+static int volume_open_as(struct config *config, const struct pluri_err *why,
+	struct volume **ret, struct pluri_err *err)
 {
 	struct volume *v = calloc(1, sizeof(*v));
 	int r;
@@ -300,6 +309,9 @@ int volume_open(
 	v->packs_fd = -1;
 	v->lock_fd = -1;
 	v->opened_ms = clock_mono_ms(v->clock);
+	v->bare = why != NULL;
+	if (why)
+		v->why = *why;
 	r = volume_steps(v, err);
 	if (r < 0) { /* the configuration is the caller's again */
 		volume_drop(v);
@@ -307,6 +319,18 @@ int volume_open(
 	}
 	*ret = v;
 	return 0;
+}
+
+int volume_open(
+	struct config *config, struct volume **ret, struct pluri_err *err)
+{
+	return volume_open_as(config, NULL, ret, err);
+}
+
+int volume_open_bare(struct config *config, const struct pluri_err *why,
+	struct volume **ret, struct pluri_err *err)
+{
+	return volume_open_as(config, why, ret, err);
 }
 
 /* A module is reached by its own threads until it has gone. */
@@ -333,6 +357,8 @@ int volume_close(struct volume *v, struct pluri_err *err)
 	int r;
 
 	VOLUME_END(v, fsck, fsck_run_free);
+	if (v->bare)
+		return meta_close(v->meta, err);
 	VOLUME_END(v, sync, sync_free);
 	VOLUME_END(v, balance, balance_free);
 	VOLUME_END(v, watch, watch_free);

@@ -44,6 +44,8 @@ struct volume {
 	struct watch *watch;	   /* fs/watch.h */
 	struct sync *sync;	   /* fs/sync.h */
 	struct fsck_run *fsck;	   /* fs/fsck.h */
+	bool bare; /* volume_open_bare() */
+	struct pluri_err why; /* ... */
 	char mounted[CONFIG_PATH_MAX]; /* mount point, "" when not mounted */
 	uint64_t opened_ms;
 	bool noatime;	/* the mount's wishes */
@@ -62,6 +64,14 @@ struct volume {
  */
 int volume_open(struct config *config, struct volume **ret,
 	struct pluri_err *err);
+
+/*
+ * What does not open, as *why tells: the lock, the database and the key alone.
+ * Nothing is recovered, no store is spoken to, and nothing but fs/fsck.h may be
+ * asked.
+ */
+int volume_open_bare(struct config *config, const struct pluri_err *why,
+	struct volume **ret, struct pluri_err *err);
 
 /* The volume is about to be closed: who waits for the lock may wait longer. */
 void volume_leave(struct volume *v);

@@ -13,6 +13,8 @@ static const struct {
 	enum meta_touched counts; /* begins windows of these */
 } fsck_phases[] = {
 	{"counters", fsck_counters, META_NOTHING},
+	{"stores", fsck_store, META_NOTHING},
+	{"policies", fsck_policy, META_NOTHING},
 	{"orphans", fsck_orphan, META_NOTHING},
 	{"inodes", fsck_inode, META_NOTHING},
 	{"numbers", fsck_inode_load, META_TOUCHED_INODE},
@@ -28,6 +30,7 @@ static const struct {
 	{"shards", fsck_shard, META_NOTHING},
 	{"tails", fsck_tail, META_NOTHING},
 	{"moves", fsck_move, META_NOTHING},
+	{"jobs", fsck_job, META_NOTHING},
 };
 #define FSCK_PHASES (sizeof(fsck_phases) / sizeof(fsck_phases[0]))
 

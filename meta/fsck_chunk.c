@@ -100,7 +100,8 @@ static int chunk_judge(struct fsck *f, struct meta_tx *tx,
 	}
 	if (!c->pack_there)
 		chunk_add(f, &nowhere, c, "there is no such pack");
-	else if (c->closed && c->off + c->bytes > c->pack_bytes)
+	else if (c->closed && c->pack_bytes >= 0 &&
+		 c->off + c->bytes > c->pack_bytes)
 		chunk_add(f, &past, c, "ends behind its pack");
 	return chunk_overlap(f, tx, c, err);
 }

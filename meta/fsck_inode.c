@@ -43,16 +43,18 @@ void fsck_counter(struct fsck *f, struct meta_tx *tx, enum meta_counter which,
 static int inode_fix_missing(struct fsck *f, struct meta_tx *tx,
 	struct fsck_finding *found, struct pluri_err *err)
 {
-	int r = 0;
+	int r = meta_change(tx, "DELETE FROM counter WHERE id < 0 OR id > ?1",
+		META_INTS(META_COUNTERS - 1), err);
 
 	(void)f;
 	(void)found;
 	for (int64_t i = 0; i < META_COUNTERS && r >= 0; i++)
-		r = fsck_change(tx,
+		r = meta_change(tx,
 			"INSERT INTO counter (id, value) VALUES (?1, ?2)"
-			" ON CONFLICT (id) DO NOTHING",
+			" ON CONFLICT (id) DO UPDATE SET"
+			" value = excluded.value WHERE counter.value < 0",
 			META_INTS(i, tx->counter[i]), err);
-	return r;
+	return r < 0 ? r : 1;
 }
 
 static int inode_root(
@@ -62,7 +64,8 @@ int fsck_counters(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 	struct pluri_err *err)
 {
 	static const struct fsck_rule missing = {"counter-missing",
-		"makes the counter's row", false, inode_fix_missing};
+		"makes the counters that there are to be, and no others", false,
+		inode_fix_missing};
 	static const struct {
 		enum meta_counter which;
 		const char *sql;
@@ -74,11 +77,15 @@ int fsck_counters(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 		{META_JOB, "SELECT COALESCE(MAX(num), 0) FROM job"},
 	};
 	int64_t n = 0;
-	int r = meta_ask(tx, "SELECT count(*) FROM counter", NULL, 0, &n, err);
+	int r = meta_ask(tx,
+		"SELECT count(*) - 2 * sum(id < 0 OR id > ?1 OR (value < 0 AND"
+		" id <> ?2)) FROM counter",
+		META_INTS(META_COUNTERS - 1, META_BYTES), &n, err);
 
 	if (r >= 0 && n != META_COUNTERS)
 		(void)fsck_add(f, &missing,
-			"%" PRId64 " counters instead of %d", n, META_COUNTERS);
+			"the %d counters are not all there, or not lawful",
+			META_COUNTERS);
 	for (size_t i = 0; i < sizeof(top) / sizeof(*top) && r >= 0; i++) {
 		r = meta_ask(tx, top[i].sql, NULL, 0, &n, err);
 		if (r > 0)

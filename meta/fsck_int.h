@@ -137,10 +137,10 @@ int fsck_attach_free(struct meta_tx *tx, uint64_t dir, uint64_t ino,
 	char to[32], struct pluri_err *err);
 
 /* Places of fsck.c's list that others go back to. */
-#define FSCK_AT_INODES 3u /* windows of numbers... */
-#define FSCK_AT_NAMES 4u  /* ...and what counts them */
-#define FSCK_AT_CHUNKS 8u
-#define FSCK_AT_EXTENTS 9u
+#define FSCK_AT_INODES 5u /* windows of numbers... */
+#define FSCK_AT_NAMES 6u  /* ...and what counts them */
+#define FSCK_AT_CHUNKS 10u
+#define FSCK_AT_EXTENTS 11u
 
 /* A step that loads a window: sql reads the numbers behind ?1, ?2 of them. */
 int fsck_seen_read(struct fsck *f, struct meta_tx *tx, const char *sql,
@@ -151,6 +151,10 @@ void fsck_window(struct fsck *f, unsigned load, unsigned count);
 
 /* Steps. *ret_more: there is more of this phase. */
 int fsck_counters(struct fsck *f, struct meta_tx *tx, bool *ret_more,
+	struct pluri_err *err);
+int fsck_store(struct fsck *f, struct meta_tx *tx, bool *ret_more,
+	struct pluri_err *err);
+int fsck_policy(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 	struct pluri_err *err);
 int fsck_orphan(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 	struct pluri_err *err);
@@ -181,6 +185,8 @@ int fsck_shard(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 int fsck_tail(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 	struct pluri_err *err);
 int fsck_move(struct fsck *f, struct meta_tx *tx, bool *ret_more,
+	struct pluri_err *err);
+int fsck_job(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 	struct pluri_err *err);
 
 #endif

@@ -2,14 +2,12 @@
 #include <inttypes.h>
 
 #include "meta/fsck_int.h"
-#include "meta/moves.h"
 #include "meta/packs.h"
-#include "meta/stores.h"
 
 /* --- packs --------------------------------------------------------------- */
 
 struct pack_line {
-	int64_t num, policy, state, k, m, local, bytes, stored;
+	int64_t num, policy, state, kind, k, m, local, bytes, stored;
 	int64_t id_len, have_stored, shards; /* shards: inside the layout */
 	bool policy_there, chunks, any_shard;
 };
@@ -21,7 +19,7 @@ static const char pack_sql[] =
 	" (SELECT count(*) FROM shard t WHERE t.pack = p.num"
 	" AND t.idx >= 0 AND t.idx < p.k + p.m),"
 	" EXISTS(SELECT 1 FROM chunk c WHERE c.pack = p.num),"
-	" EXISTS(SELECT 1 FROM shard u WHERE u.pack = p.num)"
+	" EXISTS(SELECT 1 FROM shard u WHERE u.pack = p.num), p.kind"
 	" FROM pack p LEFT JOIN policy q ON q.num = p.policy"
 	" WHERE p.num > ?1 ORDER BY p.num LIMIT ?2";
 
@@ -41,6 +39,7 @@ static void pack_get(struct meta_tx *tx, struct db_stmt *s, struct pack_line *p)
 	p->shards = meta_int(tx, s, 11);
 	p->chunks = meta_int(tx, s, 12) != 0;
 	p->any_shard = meta_int(tx, s, 13) != 0;
+	p->kind = meta_int(tx, s, 14);
 }
 
 static int pack_fix_policy(struct fsck *f, struct meta_tx *tx,
@@ -132,21 +131,61 @@ static struct fsck_finding *pack_add(
 	return found;
 }
 
+/* What nothing else tells of: its id, and the bytes of one that is closed. */
+static bool pack_known(const struct pack_line *p)
+{
+	return p->id_len == PLURI_ID_BYTES &&
+	       (p->state == PACK_OPEN ||
+		       (p->bytes >= 0 && (uint64_t)p->bytes <= PLURI_PACK_MAX));
+}
+
 static bool pack_lawful(const struct pack_line *p)
 {
-	return p->policy >= 0 && p->policy < PLURI_POLICIES_MAX && p->k >= 1 &&
-	       p->k <= PLURI_SHARDS_MAX && p->m >= 0 &&
+	return pack_known(p) && p->kind >= 0 && p->kind <= UINT8_MAX &&
+	       p->k >= 1 && p->k <= PLURI_SHARDS_MAX && p->m >= 0 &&
 	       p->m <= (int64_t)PLURI_SHARDS_MAX - p->k && p->state >= 0 &&
 	       p->state <= PACK_CLOSED && p->local >= 0 && p->local <= 1 &&
-	       p->bytes >= 0 && (uint64_t)p->bytes <= PLURI_PACK_MAX &&
-	       p->id_len == PLURI_ID_BYTES;
+	       p->bytes >= 0 && (uint64_t)p->bytes <= PLURI_PACK_MAX;
+}
+
+/*
+ * Mirror is the one layout that is built, and its shards are counted from 0;
+ * an open pack has none, and is laid out as the last one of its policy. What
+ * is called local and is not is found by who looks at the files.
+ */
+#define PACK_LAYOUT                                      \
+	"CASE WHEN kind BETWEEN 0 AND 255 AND k BETWEEN" \
+	" 1 AND 32 AND m BETWEEN 0 AND 32 - k THEN "
+
+static int pack_fix_row(struct fsck *f, struct meta_tx *tx,
+	struct fsck_finding *found, struct pluri_err *err)
+{
+	(void)f;
+	return fsck_change(tx,
+		"UPDATE pack SET"
+		" kind = " PACK_LAYOUT "kind ELSE 1 END,"
+		" k = " PACK_LAYOUT "k ELSE 1 END,"
+		" m = " PACK_LAYOUT "m ELSE COALESCE((SELECT max(s.idx) FROM"
+		" shard s WHERE s.pack = ?1 AND s.idx BETWEEN 0 AND 31),"
+		" (SELECT q.m FROM pack q WHERE q.num <> ?1 AND q.policy ="
+		" pack.policy AND q.k = 1 AND q.m BETWEEN 0 AND 31"
+		" ORDER BY q.num DESC LIMIT 1), 1) END,"
+		" state = CASE WHEN state IN (0, 1) THEN state ELSE"
+		" EXISTS(SELECT 1 FROM shard s WHERE s.pack = ?1) END,"
+		" local = CASE WHEN local IN (0, 1) THEN local ELSE 1 END,"
+		" bytes = CASE WHEN bytes BETWEEN 0 AND ?2 THEN bytes"
+		" ELSE 0 END WHERE num = ?1",
+		META_INTS((int64_t)found->pack, PLURI_PACK_MAX), err);
 }
 
 static void pack_judge(struct fsck *f, const struct pack_line *p)
 {
 	static const struct fsck_rule absurd = {"pack-absurd",
-		"none: what of it is true cannot be told from here", true,
-		NULL};
+		"tells from its shards what of the row cannot be", false,
+		pack_fix_row};
+	static const struct fsck_rule unknown = {"pack-absurd",
+		"none: reads of what it holds give EIO; restore the database",
+		true, NULL};
 	static const struct fsck_rule policy = {"pack-policy",
 		"gives it the policy \"default\"", false, pack_fix_policy};
 	static const struct fsck_rule stored = {"pack-stored",
@@ -164,10 +203,11 @@ static void pack_judge(struct fsck *f, const struct pack_line *p)
 		true, NULL};
 
 	if (!pack_lawful(p)) {
-		(void)pack_add(f, &absurd, p);
+		(void)pack_add(f, pack_known(p) ? &absurd : &unknown, p);
 		return;
 	}
-	if (!p->policy_there)
+	if (!p->policy_there || p->policy < 0 ||
+		p->policy >= (int64_t)PLURI_POLICIES_MAX)
 		(void)pack_add(f, &policy, p);
 	if (p->state == PACK_OPEN && p->any_shard)
 		(void)pack_add(f, &open, p);
@@ -208,12 +248,14 @@ struct pack_shard {
 static int pack_fix_shard(struct fsck *f, struct meta_tx *tx,
 	struct fsck_finding *found, struct pluri_err *err)
 {
-	const int r = meta_change(tx,
+	int r = meta_change(tx,
 		"DELETE FROM shard WHERE pack = ?1 AND idx = ?2",
 		META_INTS((int64_t)found->pack, (int32_t)found->index), err);
 
 	(void)f;
-	return r < 0 ? r : pack_count_stored(tx, (int64_t)found->pack, err);
+	if (r == 0)
+		r = pack_count_stored(tx, (int64_t)found->pack, err);
+	return r < 0 ? r : 1; /* there may be no pack to count for */
 }
 
 static int pack_fix_state(struct fsck *f, struct meta_tx *tx,
@@ -227,7 +269,7 @@ static int pack_fix_state(struct fsck *f, struct meta_tx *tx,
 	return r < 0 ? r : pack_count_stored(tx, (int64_t)found->pack, err);
 }
 
-/* value: 1 when the pack can be read without that shard. */
+/* value: 1 when that shard is not there yet, or the pack whole without it. */
 static int pack_fix_store(struct fsck *f, struct meta_tx *tx,
 	struct fsck_finding *found, struct pluri_err *err)
 {
@@ -257,7 +299,7 @@ static void pack_add_shard(struct fsck *f, const struct fsck_rule *rule,
 	found->pack = (uint64_t)s->pack;
 	found->index = (uint32_t)s->idx;
 	found->value =
-		s->local || s->stored - (s->state == SHARD_STORED) >= s->k;
+		s->local || s->state != SHARD_STORED || s->stored - 1 >= s->k;
 }
 
 static void pack_judge_shard(struct fsck *f, const struct pack_shard *s)
@@ -308,6 +350,8 @@ int fsck_shard(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 		p.there = meta_int(tx, s, 4) != 0;
 		p.k = meta_int(tx, s, 5);
 		p.top = meta_int(tx, s, 6);
+		if (p.k < 1 || p.top < p.k || p.top > (int64_t)PLURI_SHARDS_MAX)
+			p.k = p.top = PLURI_SHARDS_MAX; /* pack-absurd */
 		p.local = meta_int(tx, s, 7) != 0;
 		p.stored = meta_int(tx, s, 8);
 		p.store_there = meta_int(tx, s, 9) != 0;
@@ -361,53 +405,6 @@ int fsck_tail(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 			"%" PRId64 " bytes at %" PRId64, len, f->key[1]);
 		found->pack = (uint64_t)f->key[0];
 		found->off = (uint64_t)f->key[1];
-	}
-	*ret_more = r > 0 || !fsck_go(f);
-	return r;
-}
-
-/* --- moves --------------------------------------------------------------- */
-
-static int pack_fix_move(struct fsck *f, struct meta_tx *tx,
-	struct fsck_finding *found, struct pluri_err *err)
-{
-	(void)f;
-	return fsck_change(tx, "DELETE FROM move WHERE num = ?1",
-		META_INTS(found->value), err);
-}
-
-int fsck_move(struct fsck *f, struct meta_tx *tx, bool *ret_more,
-	struct pluri_err *err)
-{
-	static const struct fsck_rule shard = {
-		"move-no-shard", "forgets the move", false, pack_fix_move};
-	static const struct fsck_rule store = {"move-no-store",
-		"forgets the move; the shard stays where it is", false,
-		pack_fix_move};
-	struct db_stmt *s = NULL;
-	int r = fsck_query(f, tx,
-		"SELECT m.num, m.pack, m.idx, s.pack IS NOT NULL,"
-		" a.num IS NOT NULL AND b.num IS NOT NULL FROM move m"
-		" LEFT JOIN shard s ON s.pack = m.pack AND s.idx = m.idx"
-		" LEFT JOIN store a ON a.num = m.from_store"
-		" LEFT JOIN store b ON b.num = m.to_store"
-		" WHERE m.num > ?1 ORDER BY m.num LIMIT ?2",
-		1, &s, err);
-
-	while (r >= 0 && fsck_go(f) && (r = meta_step(tx, s, err)) > 0) {
-		const bool there = meta_int(tx, s, 3) != 0;
-		struct fsck_finding *found;
-
-		f->key[0] = meta_int(tx, s, 0);
-		fsck_took(f);
-		if (there && meta_int(tx, s, 4) != 0)
-			continue;
-		found = fsck_add(f, there ? &store : &shard,
-			"move %" PRId64 " of shard %" PRId64, f->key[0],
-			meta_int(tx, s, 2));
-		found->pack = meta_u64(tx, s, 1);
-		found->index = meta_u32(tx, s, 2);
-		found->value = f->key[0];
 	}
 	*ret_more = r > 0 || !fsck_go(f);
 	return r;

@@ -330,7 +330,8 @@ static int meta_get_volume(
 	return 0;
 }
 
-static int meta_load_counters(struct meta *m, struct pluri_err *err)
+static int meta_load_counters(
+	struct meta *m, bool damaged, struct pluri_err *err)
 {
 	struct db_stmt *s = NULL;
 	int r = meta_query(
@@ -340,13 +341,17 @@ static int meta_load_counters(struct meta *m, struct pluri_err *err)
 		const int64_t i = meta_int(&m->tx, s, 0);
 		const int64_t v = meta_int(&m->tx, s, 1);
 
-		if (i < 0 || i >= META_COUNTERS || (v < 0 && i != META_BYTES))
+		const bool bad = i < 0 || i >= META_COUNTERS ||
+				 (v < 0 && i != META_BYTES);
+
+		r = 0;
+		if (bad && !damaged)
 			return pluri_fail(err, EBADMSG,
 				"database: counter %" PRId64 " is %" PRId64
 				"; it is damaged",
 				i, v);
-		m->counter[i] = v;
-		r = 0;
+		if (!bad)
+			m->counter[i] = v;
 	}
 	if (r < 0)
 		return r;
@@ -414,8 +419,8 @@ static int meta_upgrade(struct meta *m, const char *path, struct pluri_err *err)
 	return r < 0 ? r : meta_commit(m, err);
 }
 
-int meta_open(const char *path, struct meta **ret, struct meta_volume *ret_v,
-	struct pluri_err *err)
+static int meta_open_as(const char *path, bool damaged, struct meta **ret,
+	struct meta_volume *ret_v, struct pluri_err *err)
 {
 	pluri_auto(meta) m = NULL;
 	struct meta_volume v = {0};
@@ -430,13 +435,25 @@ int meta_open(const char *path, struct meta **ret, struct meta_volume *ret_v,
 		return r;
 	r = meta_get_volume(tx, &v, err);
 	if (r == 0)
-		r = meta_load_counters(m, err);
+		r = meta_load_counters(m, damaged, err);
 	r = meta_end(tx, r, err);
 	if (r < 0)
 		return r;
 	*ret_v = v;
 	*ret = pluri_steal(m);
 	return 0;
+}
+
+int meta_open(const char *path, struct meta **ret, struct meta_volume *ret_v,
+	struct pluri_err *err)
+{
+	return meta_open_as(path, false, ret, ret_v, err);
+}
+
+int meta_open_damaged(const char *path, struct meta **ret,
+	struct meta_volume *ret_v, struct pluri_err *err)
+{
+	return meta_open_as(path, true, ret, ret_v, err);
 }
 
 int meta_close(struct meta *m, struct pluri_err *err)
@@ -455,35 +472,4 @@ void meta_free(struct meta *m)
 	rows_free(m->tx.rows);
 	(void)pthread_mutex_destroy(&m->lock);
 	free(m);
-}
-
-int meta_get_fact(struct meta_tx *tx, const char *name, int64_t *ret,
-	struct pluri_err *err)
-{
-	struct db_stmt *s = NULL;
-	int r = meta_query(
-		tx, "SELECT value FROM fact WHERE name = ?1", NULL, 0, &s, err);
-
-	if (r < 0)
-		return r;
-	tx->ops->bind_text(s, 1, name);
-	r = meta_step(tx, s, err);
-	if (r > 0)
-		*ret = meta_int(tx, s, 0);
-	return r == 0 ? -ENOENT : r < 0 ? r : 0;
-}
-
-int meta_set_fact(
-	struct meta_tx *tx, const char *name, int64_t v, struct pluri_err *err)
-{
-	struct db_stmt *s = NULL;
-	int r = meta_query(tx,
-		"INSERT INTO fact (value, name) VALUES (?1, ?2) ON CONFLICT "
-		"(name) DO UPDATE SET value = excluded.value",
-		META_INTS(v), &s, err);
-
-	if (r < 0)
-		return r;
-	tx->ops->bind_text(s, 2, name);
-	return meta_step_done(tx, s, err);
 }

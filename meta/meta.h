@@ -58,6 +58,9 @@ int meta_create(const char *path, const struct meta_volume *v, uint32_t uid,
  */
 int meta_open(const char *path, struct meta **ret, struct meta_volume *ret_v,
 	struct pluri_err *err);
+/* For fsck.h: counters that cannot be are no failure, and count as 0. */
+int meta_open_damaged(const char *path, struct meta **ret,
+	struct meta_volume *ret_v, struct pluri_err *err);
 /* Commits and syncs. */
 int meta_close(struct meta *m, struct pluri_err *err);
 void meta_free(struct meta *m); /* as after kill -9: what was not committed

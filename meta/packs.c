@@ -211,25 +211,30 @@ int packs_set_local(
 		err, ENOENT, "there is no pack %llu", (unsigned long long)num);
 }
 
+/* *ret_upto: the last row that was read, or 0 when that was the last of all. */
 static int packs_batch(struct meta_tx *tx, uint64_t after, struct pack_row *ret,
-	unsigned *ret_n, struct pluri_err *err)
+	unsigned *ret_n, uint64_t *ret_upto, struct pluri_err *err)
 {
 	struct db_stmt *s = NULL;
+	uint64_t upto = 0;
+	unsigned rows = 0;
 	unsigned n = 0;
 	int r = meta_query(tx,
 		"SELECT " PACKS_COLUMNS " FROM pack WHERE num > ?1"
 		" ORDER BY num LIMIT ?2",
 		META_INTS((int64_t)after, PACKS_BATCH), &s, err);
 
-	while (r >= 0 && n < PACKS_BATCH) {
+	for (; r >= 0 && rows < PACKS_BATCH; rows++) {
 		r = meta_step(tx, s, err);
 		if (r <= 0)
 			break;
-		r = packs_row(tx, s, &ret[n++], err);
+		upto = meta_u64(tx, s, 0);
+		n += packs_row(tx, s, &ret[n], NULL) == 0;
 	}
 	if (r < 0)
 		return r;
 	*ret_n = n;
+	*ret_upto = rows == PACKS_BATCH ? upto : 0;
 	return 0;
 }
 
@@ -241,15 +246,13 @@ int packs_list(struct meta_tx *tx, uint64_t after,
 	unsigned n = 0;
 
 	do {
-		const int r = packs_batch(tx, after, rows, &n, err);
+		const int r = packs_batch(tx, after, rows, &n, &after, err);
 
 		if (r < 0)
 			return r;
-		for (unsigned i = 0; i < n; i++) {
+		for (unsigned i = 0; i < n; i++)
 			if (each(arg, &rows[i]) != 0)
 				return 0;
-			after = rows[i].num;
-		}
-	} while (n == PACKS_BATCH);
+	} while (after > 0);
 	return 0;
 }

@@ -68,7 +68,8 @@ int packs_tail_list(struct meta_tx *tx, uint64_t num,
 	void *arg, struct pluri_err *err);
 
 /* All packs with num > after, ascending; each() non-zero stops. It may change
- * packs. */
+ * packs. Rows that are damaged are left out: one of many must not keep a volume
+ * from opening, and fsck.h tells of them. */
 int packs_list(struct meta_tx *tx, uint64_t after,
 	int (*each)(void *arg, const struct pack_row *p), void *arg,
 	struct pluri_err *err);

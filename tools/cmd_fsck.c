@@ -129,12 +129,13 @@ static int cmd_stop(const struct cmd_fsck *c, struct pluri_err *err)
 	return 0;
 }
 
-static int cmd_check(const struct cmd_fsck *c, struct pluri_err *err)
+static int cmd_run(
+	const struct cmd_fsck *c, json_t **ret, struct pluri_err *err)
 {
 	ask_auto_json started = NULL;
 	ask_auto_json o = NULL;
 	pluri_auto(ask) a = NULL;
-	int r = ask_new(c->volume, 1, &a, err);
+	int r = ask_new(c->volume, CONTROL_BARE, &a, err);
 
 	if (r == 0)
 		r = ask_call(a, "fsck",
@@ -145,7 +146,41 @@ static int cmd_check(const struct cmd_fsck *c, struct pluri_err *err)
 		r = cmd_wait(a, c, started, &o, err);
 	if (r == 0 && strcmp(show_text(o, "state"), "done") != 0)
 		r = pluri_fail(err, EIO, "%s", show_text(o, "message"));
-	return r < 0 ? show_fail(err) : cmd_tell(c, o);
+	if (r == 0)
+		*ret = pluri_steal(o);
+	return r;
+}
+
+/* A check of a volume that does not open is but a beginning. */
+static bool cmd_again(const json_t *o)
+{
+	return json_object_get(o, "unopened") && show_uint(o, "repaired") &&
+	       show_uint(o, "left") == 0;
+}
+
+static int cmd_check(const struct cmd_fsck *c, struct pluri_err *err)
+{
+	ask_auto_json first = NULL;
+	ask_auto_json o = NULL;
+	int r = cmd_run(c, &o, err);
+
+	if (r == 0 && cmd_again(o)) {
+		first = pluri_steal(o);
+		if (!c->json)
+			(void)cmd_tell(c, first);
+		r = cmd_run(c, &o, err);
+	}
+	if (r < 0)
+		return show_fail(err);
+	if (first)
+		(void)json_object_set(o, "before", first);
+	r = cmd_tell(c, o);
+	if (!json_object_get(o, "unopened"))
+		return r;
+	(void)pluri_fail(err, EIO, "the volume does not open: %s",
+		show_text(o, "unopened"));
+	(void)show_fail(err);
+	return r ? r : 1;
 }
 
 int cmd_fsck(int argc, char **argv)
@@ -164,8 +199,8 @@ int cmd_fsck(int argc, char **argv)
 		"local pack files,\nmounted or not; each finding says what "
 		"--repair does about it. What has\nlost its name is put into "
 		"/lost+found. No byte that a file shows is dropped.\n"
-		"Exit status: 0 clean or all repaired, 1 could not check, "
-		"2 findings are left.",
+		"Exit status: 0 clean or all repaired, 1 could not check "
+		"or does not open,\n2 findings are left.",
 		options, &c.volume, 1, 1};
 	const int r = args_parse(&a, argc, argv);
 

@@ -148,6 +148,63 @@ check "new files get new numbers" sh -c 'echo new >"$0/new" &&
 	[ "$(stat -c %i "$0/new")" -gt '"$in"' ]' "$mnt"
 check "unmounted" umount_it
 
+# --- rows that keep a volume from opening ------------------------------------
+
+rows() { # CODES SQL: found and mended without the volume being opened
+	sql "$2"
+	! "$pluri" jobs "$ini" >"$dir/out" 2>&1 || echo "it opened" >>"$dir/bad"
+	fsck_codes | sort -u | xargs >"$dir/codes"
+	[ "$(cat "$dir/codes")" = "$1" ] ||
+		{ note "wanted $1, found $(cat "$dir/codes")"; return 1; }
+	"$pluri" fsck "$ini" >"$dir/out" 2>"$dir/err"
+	[ $? = 2 ] && grep -q "does not open" "$dir/err" || return 1
+	"$pluri" fsck "$ini" --repair >"$dir/out" 2>&1 &&
+		"$pluri" jobs "$ini" >"$dir/out" 2>&1 && fsck_clean
+}
+job="INSERT INTO job VALUES (90, 0, 4294967295, 1, 0, 0, 0, 0, 0, 0, '');
+	UPDATE counter SET value = 90 WHERE id IN (4, 5);"
+move="INSERT INTO move SELECT 90, 90, pack, idx, store, 1 - store"
+check "a job" rows job-absurd "$job UPDATE job SET kind = 5"
+check "the text of a job" rows job-absurd \
+	"UPDATE job SET text = hex(zeroblob(2000))"
+check "a move" rows move-step "$move, -1 FROM shard LIMIT 1"
+check "a move of no shard" rows move-no-shard "DELETE FROM move;
+	$move, 1 FROM shard LIMIT 1; UPDATE move SET idx = 99"
+check "a move to no store" rows move-no-store "DELETE FROM move;
+	$move, 1 FROM shard LIMIT 1; UPDATE move SET to_store = 64"
+check "the number of a policy" rows \
+	"inode-policy pack-policy policy-missing policy-number" \
+	"UPDATE policy SET num = 700"
+check "the text of a policy" rows policy-text \
+	"UPDATE policy SET text = 'layout = rubbish'"
+check "a policy" rows policy-absurd "UPDATE policy SET
+	name = '/', text = hex(zeroblob(5000))"
+check "the text of a store" rows store-text \
+	"UPDATE store SET text = 'x' WHERE num = 1"
+check "a store" rows store-absurd \
+	"UPDATE store SET weight = -1, state = 9, id = X'' WHERE num = 0"
+check "a counter" rows "counter-low counter-missing" \
+	"UPDATE counter SET value = -8 WHERE id = 2"
+check "none of these rows was passed over" test ! -e "$dir/bad"
+ini_kept=$dir/vol.kept
+cp "$ini" "$ini_kept"
+sql "UPDATE policy SET text = ''"
+sed -i 's/^name = .*/name = other/' "$ini"
+"$pluri" fsck "$ini" --repair >"$dir/out" 2>&1
+check "another volume's INI mends nothing: exit status 1" test $? = 1
+cp "$ini_kept" "$ini"
+check "its own does" rows policy-text "SELECT 1"
+sql "UPDATE pack SET state = 7, k = 0, local = 9
+	WHERE num = (SELECT min(num) FROM pack)"
+check "a damaged pack does not keep a volume from opening" \
+	"$pluri" jobs "$ini"
+"$pluri" fsck "$ini" --repair >"$dir/out" 2>&1
+check "it is mended" test $? = 0
+check "sound afterwards" fsck_clean
+check "mounted" mount_it
+check "all is as it was" same_tree "$dir/tree.sum" "$mnt/tree"
+check "unmounted" umount_it
+
 # --- bytes that are lost -----------------------------------------------------
 
 sql "UPDATE extent SET chunk = 99999999 WHERE ino = $f5 AND off = 0"
