@@ -137,9 +137,10 @@ int tree_readlink(struct meta_tx *tx, uint64_t ino, char *to,
 	struct pluri_err *err);
 
 /*
- * Entries of dir with cookie > after, in the order of creation of their
- * names; cookies are unique and never reused, so a reader who comes back
- * meets every name that stayed, once. each() non-zero stops the listing and
+ * Entries of dir with cookie > after, those made last first. Cookies are unique
+ * and never reused, and a rename inside the directory keeps them, so a reader
+ * who comes back meets every name that stayed, once, and none that he makes
+ * meanwhile. each() non-zero stops the listing and
  * is not a failure. With attributes when with_attr, else only ino and type in
  * mode. "." and ".." are the caller's. each() may use the bracket, but must not
  * list again.

@@ -104,6 +104,30 @@ static int tree_move_touch(struct meta_tx *tx, const struct tree_move *mv,
 	return r < 0 ? r : tree_touch(tx, mv->to_dir, now, came, err);
 }
 
+/*
+ * In one directory a name keeps its cookie: who renames what a listing shows
+ * him does not meet it again at the end, for ever.
+ */
+static int tree_move_name(struct meta_tx *tx, const struct tree_move *mv,
+	const struct tree_attr *a, struct pluri_err *err)
+{
+	struct db_stmt *s = NULL;
+	int r;
+
+	if (mv->from_dir != mv->to_dir) {
+		r = tree_del_name(tx, mv->from_dir, mv->from, err);
+		return r < 0 ? r
+			     : tree_add_name(tx, mv->to_dir, mv->to, a, err);
+	}
+	r = tree_query(tx,
+		"UPDATE dentry SET name = ?3 WHERE parent = ?1 AND name = ?2",
+		META_INTS((int64_t)mv->from_dir), mv->from, &s, err);
+	if (r < 0)
+		return r;
+	tx->ops->bind_blob(s, 3, (struct pluri_span){mv->to.data, mv->to.len});
+	return meta_step_done(tx, s, err);
+}
+
 static int tree_move_replace(struct meta_tx *tx, const struct tree_move *mv,
 	int64_t now, struct tree_attr *moved, struct tree_attr *lost,
 	struct pluri_err *err)
@@ -117,9 +141,7 @@ static int tree_move_replace(struct meta_tx *tx, const struct tree_move *mv,
 			r = tree_lose(tx, lost, now, err);
 	}
 	if (r == 0)
-		r = tree_del_name(tx, mv->from_dir, mv->from, err);
-	if (r == 0)
-		r = tree_add_name(tx, mv->to_dir, mv->to, moved, err);
+		r = tree_move_name(tx, mv, moved, err);
 	if (r == 0)
 		r = tree_move_adopt(tx, moved, mv->to_dir, now, err);
 	if (r < 0)

@@ -66,6 +66,16 @@ fails(errno.EINVAL, os.rename, "d", "d/z")
 fails(errno.ENOTDIR, os.rename, "d", "h")
 fails(errno.EISDIR, os.rename, "h", "d")
 os.unlink("e/y"); os.rename("d", "e"); assert os.listdir("e") == ["x"]'
+py "a listing ends, whatever is renamed and made meanwhile" '
+os.mkdir("listing")
+for i in range(3000): open("listing/%d" % i, "w").close()
+n = 0
+for e in os.scandir("listing"):
+    os.rename(e.path, "listing/t"); os.rename("listing/t", e.path)
+    open(e.path + ".copy", "w").close()
+    n += 1; assert n < 7000
+names = os.listdir("listing")
+assert n >= 3000 and len(names) == len(set(names)) == 3000 + n, (n, len(names))'
 py "unlinked while open" '
 f = open("u", "w+"); f.write("still"); f.flush(); os.unlink("u")
 assert os.fstat(f.fileno()).st_nlink == 0
