@@ -98,10 +98,14 @@ static unsigned fuse_set_mask(
 	return mask;
 }
 
-/* Owner and group to what they are: set-id bits go, but not by anybody. A
- * write of others looks the same; it takes the bits away when it comes. */
+/*
+ * Owner and group to what they are: set-id bits go, but not by anybody. A
+ * write of others looks the same; it takes the bits away when it comes. Only
+ * where the kernel keeps the times is it known to be a chown (sure): then who
+ * may not take them is refused.
+ */
 static int fuse_chown_nothing(
-	fuse_req_t req, fuse_ino_t ino, struct pluri_err *err)
+	fuse_req_t req, fuse_ino_t ino, bool sure, struct pluri_err *err)
 {
 	const struct xattr_who who = fuse_who(req);
 	struct volume *v = fuse_volume(req);
@@ -111,7 +115,11 @@ static int fuse_chown_nothing(
 
 	if (r < 0 || S_ISDIR(a.mode) || !(a.mode & (S_ISUID | S_ISGID)))
 		return r;
-	return uid == 0 || uid == a.uid ? xattr_strip(v, ino, &who, err) : 0;
+	if (uid == 0 || uid == a.uid)
+		return xattr_strip(v, ino, &who, err);
+	if (!(a.mode & (S_ISUID | S_IXGRP)) && who.member(who.arg, a.gid))
+		return 0; /* the group may not run it: that one stays */
+	return sure ? -EPERM : 0;
 }
 
 static void fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
@@ -130,7 +138,7 @@ static void fuse_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *st,
 	if (r >= 0 && fuse_wire_kills())
 		r = xattr_strip(v, ino, &who, &err);
 	else if (r >= 0 && (to_set & ~FUSE_SET_ATTR_CTIME) == 0)
-		r = fuse_chown_nothing(req, ino, &err);
+		r = fuse_chown_nothing(req, ino, to_set != 0, &err);
 	if (r >= 0)
 		r = write_setattr(v, n, mask, now, &a, &err);
 	node_unpin(v->nodes, n);

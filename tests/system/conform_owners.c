@@ -203,6 +203,33 @@ static void owners_chown(void)
 				owners_chown_case(kind, who, n);
 }
 
+/* Of bits that are to go it is a chmod, which is not everybody's. */
+static void owners_chown_nothing(void)
+{
+	static const mode_t modes[] = {0755, 01777, 02755, 02745, 04711, 06700};
+
+	for (enum conform_who who = 0; who < CONFORM_WHOS; who++)
+		for (unsigned i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+			const bool in =
+				who == CONFORM_ROOT ||
+				owners_in(who, CONFORM_GID(CONFORM_OWNER));
+			const mode_t left = owners_left(modes[i], in);
+			const bool may = who == CONFORM_ROOT ||
+					 who == CONFORM_OWNER ||
+					 left == modes[i];
+
+			ABOUT("chown to nothing new, mode %04o", modes[i]);
+			conform_make(CONFORM_REG, "x", 0, CONFORM_OWNER);
+			GOOD(chmod("x", modes[i]));
+			conform_as(who);
+			EITHER(chown("x", CONFORM_KEEP, CONFORM_KEEP), may,
+				EPERM);
+			conform_as(CONFORM_ROOT);
+			SAME(conform_mode("x"), may ? left : modes[i]);
+			conform_wipe("x");
+		}
+}
+
 static void owners_chown_follows(void)
 {
 	conform_make(CONFORM_REG, "target", 0644, CONFORM_OWNER);
@@ -261,6 +288,7 @@ const struct conform_group conform_owners[] = {
 	{"chmod and groups that are not one's own", owners_chmod_group},
 	{"chmod and times", owners_chmod_times},
 	{"chown by everyone of everything", owners_chown},
+	{"chown that changes nothing", owners_chown_nothing},
 	{"chown and symbolic links", owners_chown_follows},
 	{"chown and times", owners_chown_times},
 	{NULL, NULL},
