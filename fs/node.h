@@ -107,7 +107,7 @@ unsigned nodes_dirty(struct nodes *n, uint64_t ms, bool due, size_t *at,
  * before a crash; of huge ones in the background. */
 int nodes_reap(struct nodes *n, struct pluri_err *err);
 
-/* Twice a second or so: what waited for company is reaped (fs/reap.h). */
+/* Twice a second or so: what waited for calm is reaped (fs/reap.h). */
 void nodes_tick(struct nodes *n);
 
 #endif

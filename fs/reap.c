@@ -11,8 +11,13 @@
 #define REAP_BATCH 64u
 #define REAP_SMALL (EXTENT_STEP / REAP_BATCH) /* extents of one of many */
 
+#define REAP_CALM REAP_BATCH /* fewer between two ticks: nobody removes much */
+#define REAP_TICKS 4u /* they wait for that no longer */
+#define REAP_WAITING 256u /* batches; and no more than these */
+
 struct reap_batch {
 	struct work_item item;
+	struct reap_batch *next; /* that waits */
 	struct reap *r;
 	unsigned n;
 	uint64_t ino[REAP_BATCH];
@@ -24,8 +29,11 @@ struct reap {
 	void *arg;
 	struct work *pool; /* one thread */
 	_Atomic bool stop;
-	pthread_mutex_t lock; /* a leaf; guards filling */
+	pthread_mutex_t lock; /* a leaf; guards all below */
 	struct reap_batch *filling; /* or NULL */
+	struct reap_batch *first, *last; /* full, waiting for calm */
+	unsigned waiting; /* so many */
+	unsigned told, ticks; /* since the last tick; since all went */
 };
 
 int reap_new(struct volume *v, bool (*held)(void *arg, uint64_t ino), void *arg,
@@ -49,12 +57,30 @@ int reap_new(struct volume *v, bool (*held)(void *arg, uint64_t ino), void *arg,
 	return 0;
 }
 
+/* The one that has waited longest, or NULL; with the lock held. */
+static struct reap_batch *reap_take(struct reap *r)
+{
+	struct reap_batch *b = r->first;
+
+	if (!b)
+		return NULL;
+	r->first = b->next;
+	if (!r->first)
+		r->last = NULL;
+	r->waiting--;
+	return b;
+}
+
 void reap_free(struct reap *r)
 {
+	struct reap_batch *b;
+
 	if (!r)
 		return;
 	atomic_store(&r->stop, true);
 	work_free(r->pool);
+	while ((b = reap_take(r)))
+		free(b);
 	free(r->filling);
 	(void)pthread_mutex_destroy(&r->lock);
 	free(r);
@@ -65,8 +91,11 @@ static int reap_rows(
 	struct meta_tx *tx, uint64_t ino, unsigned limit, struct pluri_err *err)
 {
 	bool more = false;
-	int e = extent_punch(tx, ino, 0, UINT64_MAX, limit, &more, err);
+	int e = tree_drop(tx, ino, NULL); /* most have nothing in them */
 
+	if (e != -EBUSY)
+		return e;
+	e = extent_punch(tx, ino, 0, UINT64_MAX, limit, &more, err);
 	if (e >= 0 && !more)
 		e = tree_drop(tx, ino, err);
 	return e < 0 ? e : more;
@@ -134,19 +163,25 @@ static void reap_run(struct work_item *item)
 	free(b);
 }
 
-static struct reap_batch *reap_take(struct reap *r)
+/* What is filling has to wait as well, full or not; with the lock held. */
+static void reap_wait(struct reap *r)
 {
 	struct reap_batch *b = r->filling;
 
+	if (!b)
+		return;
 	r->filling = NULL;
-	return b;
+	*(r->last ? &r->last->next : &r->first) = b;
+	r->last = b;
+	r->waiting++;
 }
 
 void reap_soon(struct reap *r, uint64_t ino)
 {
-	struct reap_batch *full = NULL;
+	struct reap_batch *due = NULL;
 
 	(void)pthread_mutex_lock(&r->lock);
+	r->told++;
 	if (!r->filling) {
 		r->filling = calloc(1, sizeof(*r->filling));
 		if (r->filling) {
@@ -157,22 +192,36 @@ void reap_soon(struct reap *r, uint64_t ino)
 	if (r->filling) { /* else the next open finds it */
 		r->filling->ino[r->filling->n++] = ino;
 		if (r->filling->n == REAP_BATCH)
-			full = reap_take(r);
+			reap_wait(r);
 	}
+	if (r->waiting > REAP_WAITING)
+		due = reap_take(r);
 	(void)pthread_mutex_unlock(&r->lock);
-	if (full)
-		work_submit(r->pool, &full->item);
+	if (due)
+		work_submit(r->pool, &due->item);
 }
 
 void reap_tick(struct reap *r)
 {
-	struct reap_batch *b;
+	struct reap_batch *b = NULL;
 
 	(void)pthread_mutex_lock(&r->lock);
-	b = reap_take(r);
+	if (r->told < REAP_CALM || ++r->ticks >= REAP_TICKS) {
+		reap_wait(r);
+		b = r->first;
+		r->first = NULL;
+		r->last = NULL;
+		r->waiting = 0;
+		r->ticks = 0;
+	}
+	r->told = 0;
 	(void)pthread_mutex_unlock(&r->lock);
-	if (b)
+	while (b) {
+		struct reap_batch *const next = b->next;
+
 		work_submit(r->pool, &b->item);
+		b = next;
+	}
 }
 
 /* At open. One that is damaged is fsck's, and keeps nobody from opening. */

@@ -1,7 +1,9 @@
 /*
  * fs/reap.h - inodes that nothing leads to any more: their extents and rows
  * are removed in the background, in bounded steps, small ones many at once.
- * What a crash leaves is on the orphan list of the database. Shared.
+ * While many are told of they wait, or who removes would wait for them: until
+ * it is calm, or two seconds, or some 16,000. What a crash or an unmount leaves
+ * is on the orphan list of the database. Shared.
  */
 #ifndef PLURI_FS_REAP_H
 #define PLURI_FS_REAP_H
@@ -17,7 +19,7 @@ void reap_free(struct reap *r); /* what is left can wait */
 
 /* It is not in use any more, and has no name. */
 void reap_soon(struct reap *r, uint64_t ino);
-/* Now and then: those that were told of lately have waited for company. */
+/* Twice a second or so: for the calm it is looked then. */
 void reap_tick(struct reap *r);
 
 /* At open: everything on the orphan list; huge ones go on in the background. */

@@ -344,39 +344,48 @@ int tree_orphans(struct meta_tx *tx, uint64_t after, uint64_t *ret,
 	return 0;
 }
 
-/* May it go? Then also how many bytes it counts for. */
-static int tree_check_drop(struct meta_tx *tx, uint64_t ino,
-	struct tree_attr *ret, struct pluri_err *err)
+/* Has it extents, alive or dead? */
+static int tree_full(struct meta_tx *tx, uint64_t ino, struct pluri_err *err)
 {
 	int64_t yes = 0;
+	int r = meta_ask(tx, "SELECT 1 FROM extent WHERE ino = ?1 LIMIT 1",
+		META_INTS((int64_t)ino), &yes, err);
+
+	if (r == 0 && tx->counter[META_TRIMS] != 0)
+		r = meta_ask(tx, "SELECT 1 FROM trim WHERE ino = ?1",
+			META_INTS((int64_t)ino), &yes, err);
+	return r;
+}
+
+/* May it go? Then it is no orphan any more. */
+static int tree_drop_orphan(struct meta_tx *tx, uint64_t ino,
+	struct tree_attr *ret, struct pluri_err *err)
+{
 	int r = tree_get(tx, ino, ret, err);
 
-	if (r < 0)
-		return r;
-	r = meta_ask(tx, "SELECT 1 FROM orphan WHERE ino = ?1",
-		META_INTS((int64_t)ino), &yes, err);
-	if (r == 0)
-		return pluri_fail(
-			err, EINVAL, "inode %" PRIu64 " still has a name", ino);
-	if (r > 0)
-		r = meta_ask(tx, "SELECT 1 FROM extent WHERE ino = ?1 LIMIT 1",
-			META_INTS((int64_t)ino), &yes, err);
-	if (r > 0)
-		return pluri_fail(
-			err, EBUSY, "inode %" PRIu64 " still has extents", ino);
-	return r;
+	if (r == 0 && ret->nlink == 0) {
+		r = tree_full(tx, ino, err);
+		if (r > 0)
+			return pluri_fail(err, EBUSY,
+				"inode %" PRIu64 " still has extents", ino);
+		if (r == 0)
+			r = meta_change(tx, "DELETE FROM orphan WHERE ino = ?1",
+				META_INTS((int64_t)ino), err);
+		if (r < 0 || tx->ops->changes(tx->db) > 0)
+			return r;
+	}
+	return r < 0 ? r
+		     : pluri_fail(err, EINVAL,
+			       "inode %" PRIu64 " still has a name", ino);
 }
 
 int tree_drop(struct meta_tx *tx, uint64_t ino, struct pluri_err *err)
 {
 	struct tree_attr a = {0};
-	int r = tree_check_drop(tx, ino, &a, err);
+	int r = tree_drop_orphan(tx, ino, &a, err);
 
 	if (r == 0)
 		r = meta_change(tx, "DELETE FROM xattr WHERE ino = ?1",
-			META_INTS((int64_t)ino), err);
-	if (r == 0)
-		r = meta_change(tx, "DELETE FROM orphan WHERE ino = ?1",
 			META_INTS((int64_t)ino), err);
 	if (r == 0)
 		r = meta_change(tx, "DELETE FROM inode WHERE ino = ?1",

@@ -405,6 +405,8 @@ static void drop__orphan_with_extents__busy(void **state)
 
 	bed_begin(b);
 	assert_int_equal(extent_write(b->tx, m->ino, &e, 1, &b->err), 0);
+	/* not busy: nobody may think of emptying it */
+	assert_int_equal(tree_drop(b->tx, m->ino, &b->err), -EINVAL);
 	assert_int_equal(tree_unlink(b->tx, TREE_ROOT, bed_name("f"), false,
 				 BED_NOW, &a, &b->err),
 		0);
