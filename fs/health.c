@@ -74,6 +74,7 @@ static uint64_t health_age_s(const struct health *h, int64_t since_ns)
 static int health_debt(
 	struct health *h, struct meta_tx *tx, struct pluri_err *err)
 {
+	struct pluri_err why = {0};
 	struct shard_row oldest;
 	struct pack_row pack;
 	unsigned n = 0;
@@ -82,7 +83,14 @@ static int health_debt(
 	r = packs_debt(tx, &oldest, 1, &n, err);
 	if (r < 0 || n == 0)
 		return r;
-	r = packs_get(tx, oldest.pack, &pack, err);
+	r = packs_get(tx, oldest.pack, &pack, &why);
+	if (r == -EBADMSG || r == -ENOENT) {
+		health_reason(
+			h, HEALTH_CRITICAL, "%s: run pluri fsck", why.text);
+		return 0;
+	}
+	if (r < 0 && err)
+		*err = why;
 	if (r == 0)
 		h->debt_since_ns = pack.created_ns;
 	return r;

@@ -13,9 +13,10 @@ int cmd_apply(int argc, char **argv)
 	bool json = false;
 	bool dry = false;
 	const struct args_option options[] = {ARGS_JSON(&json),
-		{"--dry-run", NULL, "show it, change nothing", &dry, NULL},
+		{"--dry-run", NULL, "show it as plan does, change nothing",
+			&dry, NULL},
 		{NULL, NULL, NULL, NULL, NULL}};
-	const struct args a = {"apply VOLUME",
+	const struct args a = {"apply VOLUME [--dry-run]",
 		"Makes the volume's stores and policies what the INI says. "
 		"Nothing is moved yet:\npluri rebalance does that.",
 		options, &volume, 1, 1};

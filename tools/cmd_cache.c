@@ -17,8 +17,8 @@ int cmd_cache(int argc, char **argv)
 	const struct args_option options[] = {
 		ARGS_JSON(&json), {NULL, NULL, NULL, NULL, NULL}};
 	const struct args a = {"cache clear VOLUME",
-		"Drops local packs that are safely in the clouds; all others "
-		"are kept.",
+		"Drops local packs that are whole in the clouds, and what is "
+		"decoded in memory;\nall other packs are kept.",
 		options, words, 2, 2};
 	int r = args_parse(&a, argc, argv);
 	char bytes[TEXT_SIZE_MAX];

@@ -194,7 +194,7 @@ int cmd_fsck(int argc, char **argv)
 		{"--stop", NULL, "end the check that a mounted volume runs",
 			&c.stop, NULL},
 		ARGS_JSON(&c.json), {NULL, NULL, NULL, NULL, NULL}};
-	const struct args a = {"fsck VOLUME [--repair]",
+	const struct args a = {"fsck VOLUME [--repair | --stop]",
 		"Checks that the metadata agrees with itself and with the "
 		"local pack files,\nmounted or not; each finding says what "
 		"--repair does about it. What has\nlost its name is put into "

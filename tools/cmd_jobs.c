@@ -40,8 +40,9 @@ int cmd_jobs(int argc, char **argv)
 	const struct args_option options[] = {
 		ARGS_JSON(&json), {NULL, NULL, NULL, NULL, NULL}};
 	const struct args a = {"jobs VOLUME",
-		"Lists what runs or ran since the volume was mounted.", options,
-		&volume, 1, 1};
+		"Lists the 32 latest jobs of rebalance and drain, and how far "
+		"one is that runs.",
+		options, &volume, 1, 1};
 	int r = args_parse(&a, argc, argv);
 
 	if (r)

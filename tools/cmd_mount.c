@@ -88,8 +88,8 @@ int cmd_mount(int argc, char **argv)
 		{"-f", NULL, "stay in the foreground, log to the terminal",
 			&foreground, NULL},
 		{"-o", "OPT[,OPT...]",
-			"allow_other, ro, dev, suid, ... and libfuse's", NULL,
-			&opts},
+			"allow_other, ro, dev, suid, noatime, nowriteback, ...",
+			NULL, &opts},
 		{NULL, NULL, NULL, NULL, NULL}};
 	const struct args a = {"mount VOLUME DIR [-f] [-o OPT[,OPT...]]",
 		"Serves a volume at a directory; returns once it answers. The "

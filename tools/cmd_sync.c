@@ -16,7 +16,9 @@ int cmd_sync(int argc, char **argv)
 		ARGS_JSON(&json), {NULL, NULL, NULL, NULL, NULL}};
 	const struct args a = {"sync PATH",
 		"Waits until everything written to the volume that PATH lies "
-		"in is in the clouds.\nCtrl-C ends the waiting only.",
+		"in is in the clouds.\nA store that is down is named, and not "
+		"waited for where others suffice. Ctrl-C\nends the waiting "
+		"only.",
 		options, &path, 1, 1};
 	int r = args_parse(&a, argc, argv);
 

@@ -155,12 +155,14 @@ int cmd_umount(int argc, char **argv)
 	bool json = false;
 	bool hurry = false;
 	const struct args_option options[] = {ARGS_JSON(&json),
-		{"--no-wait", NULL, "leave what is pending for the next mount",
+		{"--no-wait", NULL,
+			"wait 10 s at most; the rest follows the next mount",
 			&hurry, NULL},
 		{NULL, NULL, NULL, NULL, NULL}};
 	const struct args a = {"umount DIR [--no-wait]",
-		"Waits until everything is in the clouds, then unmounts. "
-		"Ctrl-C while it waits\nleaves the volume mounted.",
+		"Waits until everything is in the clouds, then unmounts; what "
+		"a store that is\ndown is owed follows the next mount. Ctrl-C "
+		"while it waits leaves the volume\nmounted.",
 		options, &dir, 1, 1};
 	int r = args_parse(&a, argc, argv);
 

@@ -115,7 +115,8 @@ int cmd_where(int argc, char **argv)
 		{NULL, NULL, NULL, NULL, NULL}};
 	const struct args a = {"where PATH [--explain]",
 		"Shows which extents, chunks, packs, shards and stores a file "
-		"of a mounted\nvolume is made of.",
+		"of a mounted\nvolume is made of; - stands for what is not "
+		"decided yet.",
 		options, &path, 1, 1};
 	int r = args_parse(&a, argc, argv);
 	char bytes[TEXT_SIZE_MAX];

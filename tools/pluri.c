@@ -37,8 +37,9 @@ static void pluri_help(void)
 	for (const struct pluri_verb *v = verbs; v->name; v++)
 		(void)printf("  %-10s %s\n", v->name, v->help);
 	(void)printf("\npluri VERB --help says more; every verb takes --json."
-		     "\nVOLUME is the path of an INI file or a name that is "
-		     "looked up in\n~/.config/plurifs and /etc/plurifs.\n");
+		     "\nVOLUME is the path of an INI file, or a NAME whose "
+		     "NAME.ini is looked up in\n$PLURI_CONFIG_DIR, "
+		     "~/.config/plurifs and /etc/plurifs.\n");
 }
 
 static int pluri_unknown(const char *verb)

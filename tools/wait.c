@@ -8,7 +8,9 @@
 #include "tools/show.h"
 #include "tools/wait.h"
 
-static void wait_down(const json_t *answer, char *to, size_t cap)
+/* Names of stores, behind `before` when there are any. */
+static void wait_down(
+	const json_t *answer, const char *before, char *to, size_t cap)
 {
 	const json_t *down = json_object_get(answer, "stores_down");
 	size_t n = 0;
@@ -22,7 +24,7 @@ static void wait_down(const json_t *answer, char *to, size_t cap)
 
 		if (name && n < cap)
 			n += (size_t)snprintf(to + n, cap - n, "%s%s",
-				n ? " " : "waiting for ", name);
+				n ? " " : before, name);
 	}
 }
 
@@ -57,7 +59,7 @@ int wait_sync(struct ask *a, bool silent, json_t **ret, struct pluri_err *err)
 	ask_auto_json got = NULL;
 	struct progress p;
 	uint64_t most = 0;
-	char note[80];
+	char note[160];
 	int r;
 
 	r = ask_call(a, "sync", json_pack("{s:b}", "start", 1), &ticket, err);
@@ -75,14 +77,19 @@ int wait_sync(struct ask *a, bool silent, json_t **ret, struct pluri_err *err)
 			break;
 		left = show_uint(got, "pending_bytes");
 		most = left > most ? left : most;
-		wait_down(got, note, sizeof(note));
+		wait_down(got, "waiting for ", note, sizeof(note));
 		progress_show(&p, most - left, most, note);
 		progress_nap(&p);
 	}
 	progress_end(&p);
-	if (r == 0)
-		*ret = pluri_steal(got);
-	return r;
+	if (r < 0)
+		return r;
+	wait_down(got, "pluri: down, and sent the rest when back: ", note,
+		sizeof(note));
+	if (note[0] && !silent)
+		show_line(stderr, "%s", note);
+	*ret = pluri_steal(got);
+	return 0;
 }
 
 /* One job of the list, a new reference; -ENOENT when it is not there. */

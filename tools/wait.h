@@ -7,7 +7,8 @@
 
 #include "tools/ask.h"
 
-/* Until all that was written before the call is in the clouds. */
+/* Until all that was written before the call is in the clouds; of a store that
+ * is down it is told that it is not waited for. */
 int wait_sync(struct ask *a, bool silent, json_t **ret, struct pluri_err *err);
 
 /* Until the kernel has given the daemon at dir all that it holds of writes.

@@ -226,6 +226,13 @@ head -c 64M /dev/urandom >"$mnt/big"
 for i in 1 2 3 4; do cat "$mnt/big" "$mnt/big" >"$mnt/big2" &&
 	mv "$mnt/big2" "$mnt/big"; done
 check "all is in the clouds" "$pluri" sync "$mnt"
+mv "$dir/b" "$dir/b.away"
+echo late >"$mnt/late"
+check "nor is a store waited for that is away" \
+	"$pluri" sync "$mnt" 2>"$dir/out" >"$dir/out2"
+check "... but named" grep -q "down.* b$" "$dir/out"
+mv "$dir/b.away" "$dir/b"
+check "it gets the rest" wait_well 60
 check "no local copies" forget
 mv "$dir/a" "$dir/a.away"
 mv "$dir/b" "$dir/b.away"
