@@ -253,6 +253,7 @@ int db_sqlite_file_open(
 		r = db_sqlite_file_find(db->path, create, err);
 	if (r < 0)
 		goto fail;
+	db_sqlite_pages_prepare();
 	r = sqlite3_open_v2(db->path, &db->sql, flags, NULL);
 	if (r != SQLITE_OK) {
 		r = db_sqlite_fail(db, r, "opening", err);

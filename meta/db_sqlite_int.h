@@ -44,6 +44,9 @@ struct db {
 int db_sqlite_fail(struct db *db, int rc, const char *what,
 	struct pluri_err *err);
 
+/* db_sqlite_pages.c: before a connection is opened. Once is enough; shared. */
+void db_sqlite_pages_prepare(void);
+
 /* db_sqlite_file.c: as db.h says of open, close, get_version, set_version and
  * sync. */
 int db_sqlite_file_open(const char *path, bool create, struct db **ret,
