@@ -185,7 +185,7 @@ check "a store" rows store-absurd \
 	"UPDATE store SET weight = -1, state = 9, id = X'' WHERE num = 0"
 check "a counter" rows "counter-low counter-missing" \
 	"UPDATE counter SET value = -8 WHERE id = 2"
-check "none of these rows was passed over" test ! -e "$dir/bad"
+check "none of these rows is passed over" test ! -e "$dir/bad"
 ini_kept=$dir/vol.kept
 cp "$ini" "$ini_kept"
 sql "UPDATE policy SET text = ''"
@@ -194,10 +194,20 @@ sed -i 's/^name = .*/name = other/' "$ini"
 check "another volume's INI mends nothing: exit status 1" test $? = 1
 cp "$ini_kept" "$ini"
 check "its own does" rows policy-text "SELECT 1"
+cp "$state/volume.db" "$dir/db"
+sql "UPDATE extent SET skip = -1 WHERE ino = $f5;
+UPDATE inode SET nlink = 0 WHERE ino = $f5;
+DELETE FROM dentry WHERE ino = $f5;
+INSERT INTO orphan VALUES ($f5)"
+"$pluri" jobs "$ini" >"$dir/out" 2>&1
+check "it opens with a deleted file that cannot be removed" test $? = 0
+mv "$dir/db" "$state/volume.db"
 sql "UPDATE pack SET state = 7, k = 0, local = 9
-	WHERE num = (SELECT min(num) FROM pack)"
-check "a damaged pack does not keep a volume from opening" \
-	"$pluri" jobs "$ini"
+	WHERE num = (SELECT min(num) FROM pack);
+INSERT INTO shard VALUES (9999, 0, 0, 0)"
+"$pluri" jobs "$ini" >"$dir/out" 2>&1
+check "it opens with a damaged pack, and a shard of none" test $? = 0
+check "... and says what to do" grep -q "run pluri fsck" "$dir/out"
 "$pluri" fsck "$ini" --repair >"$dir/out" 2>&1
 check "it is mended" test $? = 0
 check "sound afterwards" fsck_clean
