@@ -55,6 +55,12 @@ def memory(pid, field):
     return 0
 
 
+def processor(pid):
+    """Seconds it has run, for itself and in the kernel."""
+    fields = pathlib.Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1]
+    return sum(map(int, fields.split()[11:13])) / os.sysconf('SC_CLK_TCK')
+
+
 def wait_for(what, truth):
     for _ in range(1000):
         if truth():
