@@ -58,7 +58,7 @@ for how in old zeros; do
 	check "$how: all that was synced is there" diff -r "$dir/ref" "$mnt"
 	n=$((n + 25))
 done
-check "all is in the clouds at last" eval '"$pluri" sync "$mnt" >/dev/null &&
+check "all is in the clouds at last" eval '"$pluri" sync "$mnt" >/dev/null 2>&1 &&
 	wait_well 60 && forget'
 check "from the clouds, too" diff -r "$dir/ref" "$mnt"
 check "unmounted" umount_it
