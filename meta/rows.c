@@ -12,6 +12,7 @@ struct rows_entry {
 	uint32_t next; /* in its bucket, or among the free; 0: none */
 	bool used; /* not free */
 	bool dirty; /* the table does not have it yet */
+	uint32_t place; /* among those that are */
 	bool lately; /* asked for since the hand passed */
 	uint64_t noted; /* the bracket that has its earlier state noted */
 };
@@ -27,7 +28,8 @@ struct rows {
 	struct rows_entry entry[ROWS_MAX + 1]; /* [0] is nobody's */
 	uint32_t bucket[ROWS_BUCKETS];
 	uint32_t free, hand;
-	uint32_t dirty; /* how many are */
+	uint32_t dirty; /* how many are, and which */
+	uint32_t which[ROWS_MAX];
 	bool direct, changed;
 	uint64_t bracket; /* counted */
 	struct rows_before *undo;
@@ -72,6 +74,23 @@ static struct rows_entry *rows_find(struct rows *r, uint64_t ino)
 	return i ? &r->entry[i] : NULL;
 }
 
+static void rows_set_dirty(struct rows *r, struct rows_entry *e, bool dirty)
+{
+	uint32_t last;
+
+	if (e->dirty == dirty)
+		return;
+	e->dirty = dirty;
+	if (dirty) {
+		e->place = r->dirty;
+		r->which[r->dirty++] = (uint32_t)(e - r->entry);
+		return;
+	}
+	last = r->which[--r->dirty];
+	r->which[e->place] = last;
+	r->entry[last].place = e->place;
+}
+
 static void rows_drop(struct rows *r, struct rows_entry *e)
 {
 	uint32_t *p = rows_bucket(r, e->row.a.ino);
@@ -80,8 +99,7 @@ static void rows_drop(struct rows *r, struct rows_entry *e)
 	while (*p != i)
 		p = &r->entry[*p].next;
 	*p = e->next;
-	if (e->dirty)
-		r->dirty--;
+	rows_set_dirty(r, e, false);
 	*e = (struct rows_entry){.next = r->free};
 	r->free = i;
 }
@@ -115,14 +133,6 @@ static struct rows_entry *rows_add(struct rows *r, const struct rows_row *row)
 	*e = (struct rows_entry){.row = *row, .next = *bucket, .used = true};
 	*bucket = i;
 	return e;
-}
-
-static void rows_set_dirty(struct rows *r, struct rows_entry *e, bool dirty)
-{
-	if (e->dirty == dirty)
-		return;
-	e->dirty = dirty;
-	r->dirty += dirty ? 1 : UINT32_MAX;
 }
 
 /* --- brackets ------------------------------------------------------------- */
@@ -275,11 +285,10 @@ int rows_settle(struct meta_tx *tx, struct pluri_err *err)
 	struct rows *rows = tx->rows;
 	int r = 0;
 
-	for (uint32_t i = 1; i <= ROWS_MAX && rows->dirty > 0 && r == 0; i++) {
-		struct rows_entry *e = &rows->entry[i];
+	while (rows->dirty > 0 && r == 0) {
+		struct rows_entry *e =
+			&rows->entry[rows->which[rows->dirty - 1]];
 
-		if (!e->dirty)
-			continue;
 		r = rows_note(rows, e, err);
 		if (r == 0)
 			r = rows_write(tx, &e->row, err);
