@@ -53,7 +53,8 @@ static int dentry_fix_cookie(struct fsck *f, struct meta_tx *tx,
 		" WHERE parent = ?1 AND cookie = ?2 AND name ="
 		" (SELECT max(d.name) FROM dentry d WHERE d.parent = ?1"
 		" AND d.cookie = ?2)",
-		META_INTS((int64_t)found->dir, found->value, tree_cookie(tx)),
+		META_INTS((int64_t)found->dir, found->value,
+			(int64_t)meta_next(tx, META_COOKIE)),
 		err);
 }
 
@@ -73,7 +74,7 @@ static int dentry_fix_name(struct fsck *f, struct meta_tx *tx,
 			"UPDATE dentry SET cookie = ?3, name = ?4"
 			" WHERE parent = ?1 AND cookie = ?2",
 			META_INTS((int64_t)found->dir, found->value,
-				tree_cookie(tx)),
+				(int64_t)meta_next(tx, META_COOKIE)),
 			name, &s, err);
 	if (r == 0)
 		r = meta_step_done(tx, s, err);
@@ -215,7 +216,8 @@ static void dentry_judge(struct fsck *f, struct meta_tx *tx,
 		"gives it a new place in listings", false, dentry_fix_cookie};
 	const struct tree_name n = {d->name.data, d->name.len};
 
-	fsck_counter(f, tx, META_COOKIE, tree_cookie_num(d->cookie));
+	if (d->cookie <= TREE_COOKIE_MAX)
+		fsck_counter(f, tx, META_COOKIE, d->cookie);
 	if (d->shared) {
 		dentry_add(f, &cookie, d, "another name has its cookie,",
 			d->cookie);
@@ -236,7 +238,7 @@ static void dentry_judge(struct fsck *f, struct meta_tx *tx,
 	if (tree_check_name(n) < 0)
 		dentry_add(f, &name, d, "the name cannot be, of bytes",
 			(int64_t)d->name.len);
-	if (d->cookie <= 0 || d->cookie >= TREE_COOKIE_TOP)
+	if (d->cookie <= 0 || d->cookie > TREE_COOKIE_MAX)
 		dentry_add(f, &cookie, d, "its cookie is", d->cookie);
 	dentry_judge_dir(f, d, kind);
 }

@@ -45,8 +45,8 @@ static int name_fix_two(struct fsck *f, struct meta_tx *tx,
 	meta_touch(tx, META_TOUCHED_INODE, found->ino);
 	meta_touch(tx, META_TOUCHED_INODE, found->dir);
 	return fsck_change(tx,
-		"DELETE FROM dentry WHERE parent = ?1 AND ino = ?2 AND cookie >"
-		" (SELECT min(d.cookie) FROM dentry d WHERE d.parent = ?1"
+		"DELETE FROM dentry WHERE parent = ?1 AND ino = ?2 AND cookie <"
+		" (SELECT max(d.cookie) FROM dentry d WHERE d.parent = ?1"
 		" AND d.ino = ?2)",
 		META_INTS((int64_t)found->dir, (int64_t)found->ino), err);
 }

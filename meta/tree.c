@@ -289,12 +289,13 @@ int tree_list(struct meta_tx *tx, uint64_t dir, uint64_t after, bool with_attr,
 	int r = meta_query(tx,
 		with_attr ? "SELECT d.name, d.cookie, " ROWS_COLUMNS
 			    " FROM dentry d JOIN inode i ON i.ino = d.ino"
-			    " WHERE d.parent = ?1 AND d.cookie > ?2"
-			    " ORDER BY d.cookie"
+			    " WHERE d.parent = ?1 AND d.cookie > 0"
+			    " AND d.cookie < ?2 ORDER BY d.cookie DESC"
 			  : "SELECT name, cookie, ino, type FROM dentry"
-			    " WHERE parent = ?1 AND cookie > ?2"
-			    " ORDER BY cookie",
-		META_INTS((int64_t)dir, (int64_t)after), &s, err);
+			    " WHERE parent = ?1 AND cookie > 0"
+			    " AND cookie < ?2 ORDER BY cookie DESC",
+		META_INTS((int64_t)dir, TREE_COOKIE_TOP - (int64_t)after), &s,
+		err);
 
 	while (r == 0 && (r = meta_step(tx, s, err)) > 0) {
 		const struct pluri_span name = tx->ops->get_blob(s, 0);
@@ -306,7 +307,7 @@ int tree_list(struct meta_tx *tx, uint64_t dir, uint64_t after, bool with_attr,
 				"tells which",
 				dir, name.len);
 		e.name = (struct tree_name){name.data, name.len};
-		e.cookie = meta_u64(tx, s, 1);
+		e.cookie = TREE_COOKIE_TOP - meta_u64(tx, s, 1);
 		if (with_attr) {
 			rows_read(tx, s, 2, &row);
 			e.attr = row.a;

@@ -13,20 +13,13 @@
 #include "meta/tree.h"
 
 /*
- * A new name's place in listings: before all others, so that who makes names as
- * he lists a directory does not meet them, and comes to an end. Names of older
- * volumes have 1, 2, ... and stand before all of these.
+ * The table has the counter's number as a name's cookie, and its index grows at
+ * the end alone. Listings begin there, so that who makes names as he lists a
+ * directory does not meet them, and comes to an end: what they tell as cookies
+ * is how far below this the numbers are. No counter comes near half of it.
  */
 #define TREE_COOKIE_TOP (INT64_C(1) << 47)
-static inline int64_t tree_cookie(struct meta_tx *tx)
-{
-	return TREE_COOKIE_TOP - (int64_t)meta_next(tx, META_COOKIE);
-}
-/* The counter's number that a cookie was made of. */
-static inline int64_t tree_cookie_num(int64_t cookie)
-{
-	return cookie > TREE_COOKIE_TOP / 2 ? TREE_COOKIE_TOP - cookie : cookie;
-}
+#define TREE_COOKIE_MAX (TREE_COOKIE_TOP / 2) /* beyond it is damage */
 
 /* 0, -EINVAL, -ENAMETOOLONG. */
 int tree_check_name(struct tree_name name);

@@ -11,7 +11,7 @@ int tree_add_name(struct meta_tx *tx, uint64_t dir, struct tree_name name,
 		"INSERT INTO dentry (parent, ino, type, cookie, name)"
 		" VALUES (?1, ?2, ?3, ?4, ?5)",
 		META_INTS((int64_t)dir, (int64_t)a->ino, a->mode & S_IFMT,
-			tree_cookie(tx)),
+			(int64_t)meta_next(tx, META_COOKIE)),
 		name, &s, err);
 
 	return r < 0 ? r : meta_step_done(tx, s, err);

@@ -25,6 +25,8 @@ static void fsck__names_damaged__found_and_mended(void **state)
 			"dentry-name "},
 		{"UPDATE dentry SET cookie = 0 WHERE ino = 4",
 			"dentry-cookie "},
+		{"UPDATE dentry SET cookie = 140737488355000 WHERE ino = 4",
+			"dentry-cookie "},
 		{"UPDATE dentry SET cookie = 5 WHERE ino IN (4, 6)",
 			"dentry-cookie dentry-cookie "},
 		{"UPDATE dentry SET cookie = 5 WHERE ino IN (4, 6);"
