@@ -6,6 +6,7 @@
 
 #define ROWS_BUCKETS 8192u /* a power of two */
 #define ROWS_UNDO_FIRST 64u
+#define ROWS_STEP 64u /* of ROWS_DIRTY_MAX, written when there are so many */
 
 struct rows_entry {
 	struct rows_row row;
@@ -280,21 +281,37 @@ static int rows_write(
 		err);
 }
 
-int rows_settle(struct meta_tx *tx, struct pluri_err *err)
+/* The i-th of those that wait; the last takes its place. */
+static int rows_settle_one(
+	struct meta_tx *tx, uint32_t i, struct pluri_err *err)
 {
 	struct rows *rows = tx->rows;
+	struct rows_entry *e = &rows->entry[rows->which[i]];
+	int r = rows_note(rows, e, err);
+
+	if (r == 0)
+		r = rows_write(tx, &e->row, err);
+	if (r == 0)
+		rows_set_dirty(rows, e, false);
+	return r;
+}
+
+int rows_settle(struct meta_tx *tx, struct pluri_err *err)
+{
 	int r = 0;
 
-	while (rows->dirty > 0 && r == 0) {
-		struct rows_entry *e =
-			&rows->entry[rows->which[rows->dirty - 1]];
+	while (tx->rows->dirty > 0 && r == 0)
+		r = rows_settle_one(tx, tx->rows->dirty - 1, err);
+	return r;
+}
 
-		r = rows_note(rows, e, err);
-		if (r == 0)
-			r = rows_write(tx, &e->row, err);
-		if (r == 0)
-			rows_set_dirty(rows, e, false);
-	}
+/* Room for more: some that have waited long, so that nobody pays for all. */
+static int rows_settle_some(struct meta_tx *tx, struct pluri_err *err)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; i < ROWS_STEP && r == 0; i++)
+		r = rows_settle_one(tx, i, err);
 	return r;
 }
 
@@ -323,7 +340,7 @@ int rows_set(
 		return rows_write(tx, row, err);
 	r = tx->ops->room(tx->db, err);
 	if (r == 0 && rows->dirty >= ROWS_DIRTY_MAX)
-		r = rows_settle(tx, err);
+		r = rows_settle_some(tx, err);
 	if (r < 0)
 		return r;
 	e = rows_find(rows, row->a.ino);
