@@ -225,11 +225,11 @@ check "all counts are exact" wait_for 60 nothing_left
 head -c 64M /dev/urandom >"$mnt/big"
 for i in 1 2 3 4; do cat "$mnt/big" "$mnt/big" >"$mnt/big2" &&
 	mv "$mnt/big2" "$mnt/big"; done
-check "all is in the clouds" "$pluri" sync "$mnt"
+check "all is in the clouds" eval '"$pluri" sync "$mnt" >"$dir/out"'
 mv "$dir/b" "$dir/b.away"
 echo late >"$mnt/late"
-check "nor is a store waited for that is away" \
-	"$pluri" sync "$mnt" 2>"$dir/out" >"$dir/out2"
+check "nor is a store waited for that is away" eval \
+	'"$pluri" sync "$mnt" 2>"$dir/out" >"$dir/out2"'
 check "... but named" grep -q "down.* b$" "$dir/out"
 mv "$dir/b.away" "$dir/b"
 check "it gets the rest" wait_well 60
