@@ -231,6 +231,7 @@ void db_sqlite_file_free(struct db *db)
 	if (!db)
 		return;
 	(void)sqlite3_close(db->sql);
+	db_sqlite_warm_end(db->warm);
 	if (db->log_fd >= 0)
 		(void)close(db->log_fd);
 	free(db);
@@ -260,8 +261,10 @@ int db_sqlite_file_open(
 		goto fail;
 	}
 	r = db_sqlite_file_tune(db, err);
-	if (r == 0)
-		r = db_sqlite_file_log(db, err);
+	if (r < 0)
+		goto fail;
+	db->warm = db_sqlite_warm_start(db->path);
+	r = db_sqlite_file_log(db, err);
 	if (r < 0)
 		goto fail;
 	*ret = db;

@@ -14,6 +14,8 @@
 #define DB_SQLITE_PATH_MAX 4096
 #define DB_SQLITE_RESERVE (INT64_C(32) << 20) /* bytes, see below */
 
+struct db_warm;
+
 struct db_stmt {
 	struct db *db;
 	sqlite3_stmt *st;
@@ -36,6 +38,7 @@ struct db {
 	int64_t log_end; /* bytes of the log that are in use */
 	int64_t room;  /* bytes of disk that are ours behind them */
 	int log_fd;
+	struct db_warm *warm;
 	atomic_bool sync_failed;
 	char path[DB_SQLITE_PATH_MAX];
 };
@@ -43,6 +46,11 @@ struct db {
 /* SQLite's code as ours, with the story; notes a lost transaction. */
 int db_sqlite_fail(struct db *db, int rc, const char *what,
 	struct pluri_err *err);
+
+/* db_sqlite_warm.c: once the lock is held; ended after it was given back. NULL:
+ * nothing to be done. */
+struct db_warm *db_sqlite_warm_start(const char *path);
+void db_sqlite_warm_end(struct db_warm *w); /* NULL is fine */
 
 /* db_sqlite_pages.c: before a connection is opened. Once is enough; shared. */
 void db_sqlite_pages_prepare(void);

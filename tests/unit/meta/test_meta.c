@@ -119,6 +119,40 @@ static void open__held_by_another__ebusy(void **state)
 	assert_int_equal(in_child(child_open, b), 0);
 }
 
+/* As a process sees it that does not know what SQLite remembers of ours. */
+static int child_locked(struct bed *b)
+{
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	const int fd = open(b->path, O_RDWR);
+
+	return fd >= 0 && fcntl(fd, F_GETLK, &l) == 0 && l.l_type != F_UNLCK;
+}
+
+/* Large enough to be read ahead, by a descriptor that may not cost the lock. */
+static void open__large_and_twice_here__lock_stays(void **state)
+{
+	static const uint8_t zeros[TREE_XATTR_VALUE_MAX];
+	const struct pluri_span v = {zeros, sizeof(zeros)};
+	struct bed *b = *state;
+	char name[16];
+
+	bed_begin(b);
+	for (unsigned i = 0; i < 40; i++) {
+		(void)snprintf(name, sizeof(name), "user.%u", i);
+		assert_int_equal(tree_setxattr(b->tx, TREE_ROOT, name, v, 0,
+					 BED_NOW, &b->err),
+			0);
+	}
+	bed_end(b);
+	assert_int_equal(meta_commit(b->m, &b->err), 0);
+	bed_reopen(b);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(open_again(b->path, &b->err), -EBUSY);
+	assert_int_equal(in_child(child_locked, b), 1);
+	close_bed(b);
+	assert_int_equal(in_child(child_locked, b), 0);
+}
+
 static void open__newer_schema__enotsup_with_both_numbers(void **state)
 {
 	struct bed *b = *state;
@@ -367,6 +401,7 @@ int main(void)
 		T(open__volume__comes_back),
 		T(open__no_file__enoent),
 		T(open__held_by_another__ebusy),
+		T(open__large_and_twice_here__lock_stays),
 		T(open__newer_schema__enotsup_with_both_numbers),
 		T(open__somebody_elses_database__ebadmsg),
 		T(open__random_bytes__ebadmsg),
