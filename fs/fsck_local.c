@@ -75,14 +75,19 @@ static int local_look(struct local_batch *b, const struct pack_row *p)
 	struct fsck_item i = {.f.pack = p->num};
 	char name[STAGING_NAME];
 	uint64_t want = p->bytes;
+	uint64_t tail = UINT64_MAX;
 	struct stat st = {0};
 	int missing;
 	int r = 0;
 
 	if (p->state == PACK_OPEN)
 		r = chunks_end(b->tx, p->num, &want, b->err);
+	if (r >= 0 && p->state == PACK_OPEN)
+		r = packs_tail_begin(b->tx, p->num, &tail, b->err);
 	if (r < 0)
 		return r == -EBADMSG ? 0 : r; /* chunk-absurd tells of it */
+	if (tail < want) /* the next open puts the rest back */
+		want = tail;
 	missing = fstatat(b->c->v->packs_fd, staging_name(&p->id, name), &st,
 			  AT_SYMLINK_NOFOLLOW) < 0;
 	if (!missing && (uint64_t)st.st_size >= want)

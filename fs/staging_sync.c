@@ -68,20 +68,25 @@ static int sync_flush(struct staging *s, struct staging_pack *p, uint64_t end,
 	r = meta_begin(s->v->meta, &tx, err);
 	if (r < 0)
 		return r;
-	return meta_end(tx, packs_tail_drop(tx, p->row.num, err), err);
+	r = meta_end(tx, packs_tail_drop(tx, p->row.num, err), err);
+	/* On a full disk they stay, to no harm, until the pack is closed. */
+	return r == -ENOSPC ? 0 : r;
 }
 
 static int sync_pack(
 	struct staging *s, struct staging_pack *p, struct pluri_err *err)
 {
 	uint64_t end;
+	int r = -ENOSPC;
 
 	if (!atomic_exchange(&p->unsynced, false))
 		return 0;
 	end = atomic_load(&p->end); /* not before: what comes now counts */
 	if (sync_few(p, end))
-		return sync_log(s, p, end, err);
-	return sync_flush(s, p, end, err);
+		r = sync_log(s, p, end, err);
+	/* The database takes no more on a full disk; what the file has needs
+	 * no room. */
+	return r == -ENOSPC ? sync_flush(s, p, end, err) : r;
 }
 
 int staging_sync(struct staging *s, struct pluri_err *err)
@@ -104,11 +109,20 @@ int staging_sync(struct staging *s, struct pluri_err *err)
 	return r < 0 ? r : 0;
 }
 
+struct sync_replay {
+	int fd;
+	uint64_t end; /* of the last row; of the head */
+};
+
 static int sync_put(void *arg, uint64_t off, struct pluri_span bytes)
 {
-	const int *fd = arg;
-	const ssize_t n = pwrite(*fd, bytes.data, bytes.len, (off_t)off);
+	struct sync_replay *to = arg;
+	ssize_t n;
 
+	if (off < to->end)
+		return -EBADMSG;
+	to->end = off + bytes.len;
+	n = pwrite(to->fd, bytes.data, bytes.len, (off_t)off);
 	if (n == (ssize_t)bytes.len)
 		return 0;
 	return n < 0 ? -errno : -ENOSPC;
@@ -117,10 +131,11 @@ static int sync_put(void *arg, uint64_t off, struct pluri_span bytes)
 int staging_sync_replay(
 	struct staging *s, uint64_t num, int fd, struct pluri_err *err)
 {
+	struct sync_replay to = {fd, PACK_HEAD};
 	struct meta_tx *tx = NULL;
 	int r = meta_begin(s->v->meta, &tx, err);
 
 	if (r < 0)
 		return r;
-	return meta_end(tx, packs_tail_list(tx, num, sync_put, &fd, err), err);
+	return meta_end(tx, packs_tail_list(tx, num, sync_put, &to, err), err);
 }

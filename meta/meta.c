@@ -416,7 +416,11 @@ static int meta_upgrade(struct meta *m, const char *path, struct pluri_err *err)
 	if (r < 0)
 		return r;
 	r = meta_end(tx, schema_apply(m->ops, m->db, version, err), err);
-	return r < 0 ? r : meta_commit(m, err);
+	if (r < 0)
+		return r;
+	/* Tables and indices are no changed rows. */
+	atomic_fetch_add(&m->pending, 1);
+	return meta_commit(m, err);
 }
 
 static int meta_open_as(const char *path, bool damaged, struct meta **ret,

@@ -62,6 +62,9 @@ int packs_set_local(struct meta_tx *tx, uint64_t num, bool local,
 int packs_tail_add(struct meta_tx *tx, uint64_t num, uint64_t off,
 	struct pluri_span bytes, struct pluri_err *err);
 int packs_tail_drop(struct meta_tx *tx, uint64_t num, struct pluri_err *err);
+/* Where they begin: 1; 0: there are none. */
+int packs_tail_begin(struct meta_tx *tx, uint64_t num, uint64_t *ret,
+	struct pluri_err *err);
 /* Ascending; bytes are borrowed. each() fails with -errno, which ends it. */
 int packs_tail_list(struct meta_tx *tx, uint64_t num,
 	int (*each)(void *arg, uint64_t off, struct pluri_span bytes),

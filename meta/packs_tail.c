@@ -30,6 +30,19 @@ int packs_tail_drop(struct meta_tx *tx, uint64_t num, struct pluri_err *err)
 		META_INTS((int64_t)num), err);
 }
 
+int packs_tail_begin(
+	struct meta_tx *tx, uint64_t num, uint64_t *ret, struct pluri_err *err)
+{
+	int64_t off = 0;
+	const int r = meta_ask(tx,
+		"SELECT off FROM tail WHERE pack = ?1 ORDER BY off LIMIT 1",
+		META_INTS((int64_t)num), &off, err);
+
+	if (r > 0)
+		*ret = off > 0 ? (uint64_t)off : 0;
+	return r;
+}
+
 int packs_tail_list(struct meta_tx *tx, uint64_t num,
 	int (*each)(void *arg, uint64_t off, struct pluri_span bytes),
 	void *arg, struct pluri_err *err)

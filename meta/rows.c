@@ -359,8 +359,16 @@ int rows_made(
 	struct meta_tx *tx, const struct rows_row *row, struct pluri_err *err)
 {
 	struct rows *rows = tx->rows;
+	struct rows_entry *e;
+	int r;
 
-	return rows->direct ? 0 : rows_note(rows, rows_add(rows, row), err);
+	if (rows->direct)
+		return 0;
+	e = rows_add(rows, row);
+	r = rows_note(rows, e, err);
+	if (r < 0)
+		rows_drop(rows, e);
+	return r;
 }
 
 int rows_gone(struct meta_tx *tx, uint64_t ino, struct pluri_err *err)

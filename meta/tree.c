@@ -283,6 +283,7 @@ int tree_list(struct meta_tx *tx, uint64_t dir, uint64_t after, bool with_attr,
 	int (*each)(void *arg, const struct tree_entry *e), void *arg,
 	struct pluri_err *err)
 {
+	const int64_t top = tree_cookie_top(tx);
 	struct rows_row row = {0};
 	struct tree_entry e = {0};
 	struct db_stmt *s = NULL;
@@ -294,8 +295,7 @@ int tree_list(struct meta_tx *tx, uint64_t dir, uint64_t after, bool with_attr,
 			  : "SELECT name, cookie, ino, type FROM dentry"
 			    " WHERE parent = ?1 AND cookie > 0"
 			    " AND cookie < ?2 ORDER BY cookie DESC",
-		META_INTS((int64_t)dir, TREE_COOKIE_TOP - (int64_t)after), &s,
-		err);
+		META_INTS((int64_t)dir, top - (int64_t)after), &s, err);
 
 	while (r == 0 && (r = meta_step(tx, s, err)) > 0) {
 		const struct pluri_span name = tx->ops->get_blob(s, 0);
@@ -307,7 +307,7 @@ int tree_list(struct meta_tx *tx, uint64_t dir, uint64_t after, bool with_attr,
 				"tells which",
 				dir, name.len);
 		e.name = (struct tree_name){name.data, name.len};
-		e.cookie = TREE_COOKIE_TOP - meta_u64(tx, s, 1);
+		e.cookie = (uint64_t)top - meta_u64(tx, s, 1);
 		if (with_attr) {
 			rows_read(tx, s, 2, &row);
 			e.attr = row.a;

@@ -20,6 +20,15 @@
  */
 #define TREE_COOKIE_TOP (INT64_C(1) << 47)
 #define TREE_COOKIE_MAX (TREE_COOKIE_TOP / 2) /* beyond it is damage */
+/* While numbers are small, so are offsets: programs of 32 bits read no others.
+ * When a volume passes that, once, a listing under way begins anew. */
+#define TREE_COOKIE_SMALL (INT64_C(1) << 30)
+static inline int64_t tree_cookie_top(const struct meta_tx *tx)
+{
+	return tx->counter[META_COOKIE] < TREE_COOKIE_SMALL
+		       ? 2 * TREE_COOKIE_SMALL - 16
+		       : TREE_COOKIE_TOP;
+}
 
 /* 0, -EINVAL, -ENAMETOOLONG. */
 int tree_check_name(struct tree_name name);

@@ -28,6 +28,7 @@ static int read_one(void *arg, const struct tree_entry *e)
 	if (r->left-- == 0)
 		return 1;
 	assert_true(e->cookie > r->last);
+	assert_true(e->cookie < INT32_MAX - 2); /* what 32 bits can hold */
 	r->last = e->cookie;
 	assert_true(S_ISREG(e->attr.mode));
 	assert_int_equal(e->name.len, 4);

@@ -187,7 +187,9 @@ static void tail__of_an_open_pack__ascending_until_it_closes(void **state)
 	const struct pack_row p = storage_pack(s, 1, 1, 1);
 	const struct pack_row q = storage_pack(s, 2, 1, 1);
 	struct tails t = {0};
+	uint64_t begin = 0;
 
+	assert_int_equal(packs_tail_begin(s->tx, p.num, &begin, NULL), 0);
 	assert_int_equal(packs_tail_add(s->tx, p.num, 900,
 				 (struct pluri_span){"bc", 2}, NULL),
 		0);
@@ -202,6 +204,8 @@ static void tail__of_an_open_pack__ascending_until_it_closes(void **state)
 	assert_int_equal(t.off[0], 64);
 	assert_int_equal(t.off[1], 900);
 	assert_int_equal(t.first[1], 'b');
+	assert_int_equal(packs_tail_begin(s->tx, p.num, &begin, NULL), 1);
+	assert_int_equal(begin, 64);
 	t = (struct tails){.fail = -ENOSPC};
 	assert_int_equal(
 		packs_tail_list(s->tx, p.num, tail_note, &t, NULL), -ENOSPC);

@@ -274,8 +274,8 @@ static void old_exec(
 		fail_msg("%s", b->err.text);
 }
 
-/* As the first version made it, with a root, a file and an extent. */
-static void old_make(struct bed *b)
+/* As an older version made it, with a root, a file and an extent. */
+static void old_make(struct bed *b, int version)
 {
 	static const char rows[] =
 		"CREATE TABLE volume (one INTEGER NOT NULL PRIMARY KEY,"
@@ -306,7 +306,12 @@ static void old_make(struct bed *b)
 	old_exec(b, ops, db, schema_files_step(1));
 	old_exec(b, ops, db, schema_storage_step(1));
 	old_exec(b, ops, db, rows);
-	assert_int_equal(ops->set_version(db, 1, &b->err), 0);
+	if (version == 2) {
+		old_exec(b, ops, db, schema_files_step(2));
+		old_exec(b, ops, db,
+			"INSERT INTO counter (id, value) VALUES (8, 0)");
+	}
+	assert_int_equal(ops->set_version(db, version, &b->err), 0);
 	assert_int_equal(ops->commit(db, &b->err), 0);
 	ops->close(db);
 }
@@ -328,7 +333,7 @@ static void open__first_schema__migrated_and_kept(void **state)
 	meta_free(b->m);
 	b->m = NULL;
 	(void)strcat(b->path, ".old");
-	old_make(b);
+	old_make(b, 1);
 	if (meta_open(b->path, &b->m, &v, &b->err) < 0)
 		fail_msg("%s", b->err.text);
 	assert_string_equal(v.name, "old");
@@ -359,6 +364,31 @@ static void open__first_schema__migrated_and_kept(void **state)
 	b->path[strlen(b->path) - 4] = '\0';
 }
 
+/* It makes tables alone, and is kept though nothing else happens. */
+static void open__second_schema__migrated_at_once(void **state)
+{
+	const struct db_ops *ops = db_sqlite();
+	struct bed *b = *state;
+	struct meta_volume v = {0};
+	struct db *db = NULL;
+	int64_t version = 0;
+
+	meta_free(b->m);
+	b->m = NULL;
+	(void)strcat(b->path, ".old");
+	old_make(b, 2);
+	if (meta_open(b->path, &b->m, &v, &b->err) < 0)
+		fail_msg("%s", b->err.text);
+	meta_free(b->m); /* nothing is committed by this */
+	b->m = NULL;
+	assert_int_equal(ops->open(b->path, false, &db, &b->err), 0);
+	assert_int_equal(ops->get_version(db, &version, &b->err), 0);
+	assert_int_equal(version, META_SCHEMA);
+	ops->close(db);
+	(void)remove(b->path);
+	b->path[strlen(b->path) - 4] = '\0';
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -370,6 +400,7 @@ int main(void)
 		T(drop__pending_trim__goes_with_it),
 		T(punch__in_steps__tells_how_far),
 		T(open__first_schema__migrated_and_kept),
+		T(open__second_schema__migrated_at_once),
 #undef T
 	};
 
