@@ -30,6 +30,16 @@ synced() { python3 "$dir/write.py" "$mnt" "$1" "$2" &&
 	mkdir -p "$dir/ref" && python3 "$dir/write.py" "$dir/ref" "$1" "$2"; }
 open_packs() { find "$state/packs" -maxdepth 1 -name '*.pack' | sort; }
 
+# A volume that does not open is checked as it lies there.
+short_is_lawful() {
+	mkdir "$dir/db" && cp "$state"/volume.db* "$dir/db" &&
+		sqlite3 "$state/volume.db" \
+			"UPDATE counter SET value = -5 WHERE id = 4" || return 1
+	fsck_codes >"$dir/codes"
+	rm "$state"/volume.db* && mv "$dir"/db/* "$state" || return 1
+	grep -q counter "$dir/codes" && ! grep -q pack-file "$dir/codes"
+}
+
 # cut HOW: kill, and the file as it was when it was kept
 cut() {
 	local f
@@ -40,6 +50,7 @@ cut() {
 			"$state/packs/${f##*/}")" "$f"
 		cp "$f" "$state/packs/${f##*/}" || return 1
 	done
+	[ "$1" = old ] && check "$1: no file is called too short" short_is_lawful
 	check "$1: fsck before the mount" fsck_clean
 	mount_it
 }

@@ -429,6 +429,38 @@ static void commit__many_times_few__file_is_flushed_at_last(void **state)
 	free(data);
 }
 
+/* Such a row is damage, and what stands in the file is not. */
+static void crash__row_over_the_head__file_is_left_alone(void **state)
+{
+	const struct pluri_span bad = {"damage", 6};
+	struct meta_tx *tx = NULL;
+	struct house h;
+
+	(void)state;
+	house_new(&h, "", "layout = mirror:1\npack = 16M\npack_age = 60s");
+	fill(&h, "f", 1, 1000);
+	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
+	fill(&h, "g", 2, 1000);
+	assert_int_equal(meta_begin(h.v->meta, &tx, NULL), 0);
+	assert_int_equal(
+		meta_end(tx, packs_tail_add(tx, 1, 0, bad, NULL), NULL), 0);
+	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
+	house_crash(&h);
+	log_limit((enum log_level) - 1);
+	house_open(&h);
+	assert_int_equal(staging_missing(h.v->staging), 1);
+	assert_int_equal(meta_begin(h.v->meta, &tx, NULL), 0);
+	assert_int_equal(meta_end(tx, packs_tail_drop(tx, 1, NULL), NULL), 0);
+	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
+	house_crash(&h);
+	house_open(&h); /* the head is still there, so it closes */
+	assert_int_equal(staging_missing(h.v->staging), 0);
+	check(&h, "f", 1, 1000);
+	check(&h, "g", 2, 1000);
+	log_limit(LOG_INFO);
+	house_free(&h);
+}
+
 static void close__after_few_bytes__no_rows_left(void **state)
 {
 	struct house h;
@@ -458,6 +490,7 @@ int main(void)
 		cmocka_unit_test(
 			commit__many_times_few__file_is_flushed_at_last),
 		cmocka_unit_test(close__after_few_bytes__no_rows_left),
+		cmocka_unit_test(crash__row_over_the_head__file_is_left_alone),
 		cmocka_unit_test(pack__more_than_its_size__next_one),
 		cmocka_unit_test(pack__older_than_its_age__closed_by_itself),
 		cmocka_unit_test(close__disk_is_full__again_when_there_is_room),
