@@ -111,6 +111,19 @@ static void rows_of(
 		meta_end(tx, tree_get(tx, n->ino, ret, NULL), NULL), 0);
 }
 
+/* The first of two files has more than its rows, which are in *ret. */
+static uint64_t written(
+	struct house *h, struct node *n[2], struct tree_attr *ret)
+{
+	uint64_t since;
+
+	two_files(h, n);
+	house_write(h, n[0], 1, "yz", 2);
+	since = nodes_moment(h->v->nodes);
+	rows_of(h, n[0], ret);
+	return since;
+}
+
 static void overlay__recorded_since__says_so(void **state)
 {
 	struct tree_attr a = {0};
@@ -119,10 +132,7 @@ static void overlay__recorded_since__says_so(void **state)
 	uint64_t since;
 
 	(void)state;
-	two_files(&h, n);
-	house_write(&h, n[0], 1, "yz", 2);
-	since = nodes_moment(h.v->nodes);
-	rows_of(&h, n[0], &a);
+	since = written(&h, n, &a);
 	assert_int_equal(a.size, 1);
 	assert_true(node_overlay(h.v, since, &a)); /* dirty: it knows */
 	assert_int_equal(a.size, 3);
@@ -144,10 +154,7 @@ static void overlay__recorded_and_forgotten_since__says_so(void **state)
 	uint64_t since;
 
 	(void)state;
-	two_files(&h, n);
-	house_write(&h, n[0], 1, "yz", 2);
-	since = nodes_moment(h.v->nodes);
-	rows_of(&h, n[0], &a);
+	since = written(&h, n, &a);
 	assert_int_equal(write_flush(h.v, n[0], NULL), 0);
 	node_unpin(h.v->nodes, n[0]);
 	for (uint64_t i = 0; i < EVICTING; i++) {
