@@ -135,21 +135,22 @@ static int xattr_drop(struct meta_tx *tx, uint64_t ino, const char *name,
 }
 
 /* The mode takes over what the list says of it; *ret_more as acl_to_mode(). */
-static int xattr_list_mode(struct meta_tx *tx, uint64_t ino,
-	const struct xattr_value *value, struct tree_attr *a, bool *ret_more,
-	struct pluri_err *err)
+static int xattr_list_mode(struct meta_tx *tx, const struct xattr_value *value,
+	int64_t now, struct tree_attr *a, bool *ret_more, struct pluri_err *err)
 {
-	int r = tree_get(tx, ino, a, err);
+	const uint32_t had = a->mode;
 
-	if (r < 0)
-		return r;
 	*ret_more = acl_to_mode(value->bytes, &a->mode);
 	if (value->kill_sgid)
 		a->mode &= ~(uint32_t)S_ISGID;
-	return tree_set(tx, TREE_SET_MODE, a, err);
+	if (a->mode == had)
+		return 0;
+	a->ctime_ns = now;
+	return tree_set(tx, TREE_SET_MODE | TREE_SET_CTIME, a, err);
 }
 
-/* In its bracket; *a's mode is what the file has afterwards. */
+/* In its bracket; *a is what the file has. What says nothing new changes no
+ * time either. */
 static int xattr_set_list(struct meta_tx *tx, const char *name,
 	const struct xattr_value *value, int64_t now, struct tree_attr *a,
 	struct pluri_err *err)
@@ -167,14 +168,12 @@ static int xattr_set_list(struct meta_tx *tx, const char *name,
 	if (none)
 		return xattr_drop(tx, ino, name, now, err);
 	if (!deflt)
-		r = xattr_list_mode(tx, ino, value, a, &more, err);
-	if (r >= 0 && !more)
-		r = xattr_drop(tx, ino, name, now, err);
-	else if (r >= 0)
-		r = tree_setxattr(
-			tx, ino, name, value->bytes, value->flags, now, err);
-	a->ctime_ns = now;
-	return r < 0 ? r : tree_set(tx, TREE_SET_CTIME, a, err);
+		r = xattr_list_mode(tx, value, now, a, &more, err);
+	if (r < 0)
+		return r;
+	return more ? tree_setxattr(tx, ino, name, value->bytes, value->flags,
+			      now, err)
+		    : xattr_drop(tx, ino, name, now, err);
 }
 
 static int xattr_set_rows(struct volume *v, const char *name,
@@ -195,6 +194,8 @@ static int xattr_set_rows(struct volume *v, const char *name,
 	else if (r >= 0)
 		r = tree_setxattr(
 			tx, ino, name, value->bytes, value->flags, now, err);
+	if (r >= 0)
+		r = tree_get(tx, ino, a, err); /* what it has afterwards */
 	r = meta_end(tx, r, err);
 	if (r >= 0) /* not before: what failed left no fact */
 		(void)atomic_fetch_or(&v->xattrs, xattr_kind(name));
@@ -226,7 +227,7 @@ int xattr_set(struct volume *v, uint64_t ino, const char *name,
 	(void)pthread_mutex_lock(&n->lock);
 	r = xattr_set_rows(v, name, value, now, &a, err);
 	if (r >= 0)
-		xattr_tell(n, a.mode, now);
+		xattr_tell(n, a.mode, a.ctime_ns);
 	(void)pthread_mutex_unlock(&n->lock);
 	node_unpin(v->nodes, n);
 	return r;

@@ -155,6 +155,7 @@ int tree_list(struct meta_tx *tx, uint64_t dir, uint64_t after,
 	void *arg, struct pluri_err *err);
 
 /* Extended attributes. flags: XATTR_CREATE, XATTR_REPLACE. -ENODATA, -EEXIST.
+ * now: ctime, if anything changes; the value that is there already does not.
  * get: to->cap 0 only asks for the length; -ERANGE when it does not fit. */
 int tree_setxattr(struct meta_tx *tx, uint64_t ino, const char *name,
 	struct pluri_span value, int flags, int64_t now,

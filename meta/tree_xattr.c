@@ -87,13 +87,16 @@ int tree_setxattr(struct meta_tx *tx, uint64_t ino, const char *name,
 		r = tree_query(tx,
 			"INSERT INTO xattr (ino, name, value)"
 			" VALUES (?1, ?2, ?3) ON CONFLICT (ino, name)"
-			" DO UPDATE SET value = excluded.value",
+			" DO UPDATE SET value = excluded.value"
+			" WHERE value IS NOT excluded.value",
 			META_INTS((int64_t)ino), key, &s, err);
 	if (r < 0)
 		return r;
 	tx->ops->bind_blob(s, 3, v);
 	r = meta_step_done(tx, s, err);
-	return r < 0 ? r : tree_xattr_ctime(tx, ino, now, err);
+	if (r < 0 || tx->ops->changes(tx->db) == 0)
+		return r;
+	return tree_xattr_ctime(tx, ino, now, err);
 }
 
 int tree_getxattr(struct meta_tx *tx, uint64_t ino, const char *name,

@@ -54,6 +54,32 @@ both() {
 	fi
 }
 
+# --- what changes nothing is no change ---------------------------------------
+# (Of other attributes the kernel moves the time by itself.)
+
+ctimes() { # the steps that moved it
+	local step
+	cd "$mnt/w" && touch c && chmod 640 c || return
+	for step in 'setfacl --set u::rw,g::r,o::- c' \
+		'setfacl --set u::rw,g::-,o::- c' \
+		'setfacl -m u:30001:rw c' 'setfacl -m u:30001:rw c' \
+		'setfattr -n user.a -v 1 c' 'setfacl -b c' 'setfacl -b c'; do
+		stat -c %z c >"$dir/ctime"
+		eval "$step" || echo "$step failed"
+		stat -c %z c | cmp -s - "$dir/ctime" || echo "${step#set}"
+	done
+	cd "$dir" && rm "$mnt/w/c"
+}
+cat >"$dir/ctimes.want" <<-'END'
+	facl --set u::rw,g::-,o::- c
+	facl -m u:30001:rw c
+	fattr -n user.a -v 1 c
+	facl -b c
+END
+ctimes >"$dir/ctimes"
+check "ctime tells what was changed, not what was set" \
+	diff "$dir/ctimes.want" "$dir/ctimes"
+
 # --- lists and modes ---------------------------------------------------------
 
 both "an access list" 'touch f; setfacl -m u:30001:rw,g:30002:r f'

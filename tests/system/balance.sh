@@ -38,7 +38,11 @@ slow() { # STORE [RULE]: replaced in one step, as the fault plugin wants it
 	mv "$dir/$1.fault.new" "$dir/$1.fault"
 }
 
-shards_in() { (cd "$dir/$1" && find . -type f ! -name pluri-volume | sort); }
+# Without what a put was writing when it was killed: it has no name yet.
+shards_in() { # STORE
+	(cd "$dir/$1" && find . -path ./.tmp~ -prune -o \
+		-type f ! -name pluri-volume -print | sort)
+}
 
 # --- readers and writers ----------------------------------------------------
 
