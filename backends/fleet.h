@@ -4,13 +4,8 @@
  * Runs plugin calls on its own threads, so that no caller ever waits longer
  * than its deadline, whatever a plugin does: a call that hangs is left behind
  * with memory of its own. Keeps each store's health and counters, limits
- * its concurrency, repeats what may be repeated (backends/retry.h).
- *
- * Health of a store: UP -> (3 failures of class down in a row) -> DOWN ->
- * (after a pause, one try) -> UP or DOWN with a longer pause (1 s doubling to
- * 30 s). Calls to a DOWN store fail at once with EAGAIN between tries. Other
- * failure classes do not open the breaker; the last one is remembered. A store
- * that throttles and says for how long (60 s at most) is left alone as long.
+ * its concurrency, repeats what may be repeated (backends/retry.h). What it
+ * knows of its stores: backends/fleet_health.h.
  *
  * Stores are numbered by the caller (0..PLURI_STORES_MAX-1), added and removed
  * at any time; a removed store's calls finish first. Shared.
@@ -21,6 +16,7 @@
 #include <stdbool.h>
 
 #include "backends/backend.h"
+#include "backends/fleet_health.h"
 #include "base/clock.h"
 #include "base/own.h"
 
@@ -59,41 +55,6 @@ int fleet_add(struct fleet *f, unsigned store, const char *name,
 	struct pluri_err *err);
 /* Waits as fleet_free, but queued calls are run. Unknown is fine. */
 void fleet_remove(struct fleet *f, unsigned store);
-
-/* --- health ------------------------------------------------------------ */
-
-enum fleet_class { /* what the last failure was */
-	FLEET_OK,
-	FLEET_DOWN,
-	FLEET_THROTTLED,
-	FLEET_AUTH,
-	FLEET_MISSING, /* ENODEV: bucket or directory; a missing object (ENOENT)
-			  is no failure of the store */
-	FLEET_CORRUPT,
-	FLEET_FULL, /* until a put or del succeeds */
-	FLEET_FOREIGN, /* another volume's descriptor: set by fleet_mark */
-};
-const char *fleet_class_text(enum fleet_class c);
-enum fleet_class fleet_class_of(int code); /* of a negative errno */
-
-struct fleet_health {
-	bool up;		/* calls go through */
-	enum fleet_class class; /* FLEET_OK once a call succeeded again */
-	char text[PLURI_ERR_TEXT]; /* story of the last failure, "" if OK */
-	uint64_t since_ms;	/* monotonic: when class last changed */
-	uint64_t puts, gets, dels, lists, errors; /* attempts since start */
-	uint64_t bytes_out, bytes_in;
-	uint64_t latency_us; /* of get: exponential average; 0: unknown */
-	uint32_t in_flight;
-	uint64_t caps; /* of its limits */
-};
-/* 0, or -ENOENT for an unknown store. Never waits for a cloud. */
-int fleet_health(struct fleet *f, unsigned store, struct fleet_health *ret);
-
-/* Bar a store (FLEET_FOREIGN, FLEET_MISSING...) until FLEET_OK is marked:
- * gets, puts and dels fail at once with EAGAIN and this story. */
-void fleet_mark(struct fleet *f, unsigned store, enum fleet_class c,
-	const char *why);
 
 /* --- one store, waiting ------------------------------------------------- */
 

@@ -259,6 +259,7 @@ int fleet_health(struct fleet *f, unsigned store, struct fleet_health *ret)
 		.latency_us = p->latency_us,
 		.in_flight = s->in_flight,
 		.caps = s->limits.caps,
+		.window = s->threads_max,
 	};
 	(void)snprintf(
 		ret->text, sizeof(ret->text), "%s", marked ? p->why : p->text);
