@@ -103,6 +103,17 @@ struct packs_totals {
 };
 int packs_totals(struct meta_tx *tx, struct packs_totals *ret,
 	struct pluri_err *err);
+/* Of these: below_quorum, pending_bytes, oldest_ns, debts; the rest means
+ * nothing. In the time of the packs that lack a shard, few when all is well. */
+int packs_pending(struct meta_tx *tx, struct packs_totals *ret,
+	struct pluri_err *err);
+
+/* The debts again, by number of store. */
+struct packs_owed {
+	uint64_t shards, bytes;
+};
+int packs_owed(struct meta_tx *tx, struct packs_owed ret[PLURI_STORES_MAX],
+	struct pluri_err *err);
 
 struct packs_store {
 	uint64_t objects, bytes;  /* STORED there */

@@ -272,3 +272,45 @@ int packs_totals(
 	*ret = t;
 	return 0;
 }
+
+int packs_pending(
+	struct meta_tx *tx, struct packs_totals *ret, struct pluri_err *err)
+{
+	struct packs_totals t = {0};
+	int r = packs_totals_short(tx, &t, err);
+
+	if (r == 0)
+		r = packs_totals_open(tx, &t, err);
+	if (r < 0)
+		return r;
+	*ret = t;
+	return 0;
+}
+
+/* The index is named, since the other one would do the grouping, and read
+ * every shard there is. */
+int packs_owed(struct meta_tx *tx, struct packs_owed ret[PLURI_STORES_MAX],
+	struct pluri_err *err)
+{
+	struct packs_owed owed[PLURI_STORES_MAX] = {{0, 0}};
+	struct db_stmt *s = NULL;
+	int r = meta_query(tx,
+		"SELECT s.store, count(*), sum((p.bytes + p.k - 1) / p.k)"
+		" FROM shard s INDEXED BY shard_debt"
+		" JOIN pack p ON p.num = s.pack"
+		" WHERE s.state <> 1 GROUP BY s.store",
+		NULL, 0, &s, err);
+
+	while (r >= 0 && (r = meta_step(tx, s, err)) > 0) {
+		const uint64_t store = meta_u64(tx, s, 0);
+
+		if (store >= PLURI_STORES_MAX)
+			continue; /* pluri fsck tells of it */
+		owed[store].shards = meta_u64(tx, s, 1);
+		owed[store].bytes = meta_u64(tx, s, 2);
+	}
+	if (r < 0)
+		return r;
+	memcpy(ret, owed, sizeof(owed));
+	return 0;
+}

@@ -184,6 +184,41 @@ static void model_check_stores(struct storage *s, const struct model *p)
 	}
 }
 
+/* What one pack owes, by store. */
+static void model_owe(const struct model *p, struct packs_owed *owed)
+{
+	for (unsigned i = 0; p->closed && i < p->n; i++) {
+		if (p->state[i] == SHARD_STORED)
+			continue;
+		owed[p->store[i]].shards++;
+		owed[p->store[i]].bytes += (p->bytes + p->k - 1) / p->k;
+	}
+}
+
+static void model_check_owed(struct storage *s, const struct model *p)
+{
+	struct packs_owed want[PLURI_STORES_MAX] = {{0, 0}};
+	struct packs_owed got[PLURI_STORES_MAX];
+
+	for (unsigned i = 0; i < MODELS; i++)
+		model_owe(&p[i], want);
+	assert_int_equal(packs_owed(s->tx, got, NULL), 0);
+	assert_memory_equal(got, want, sizeof(want));
+}
+
+static void model_check_pending(
+	struct storage *s, const struct packs_totals *all)
+{
+	struct packs_totals t;
+
+	assert_int_equal(packs_pending(s->tx, &t, NULL), 0);
+	assert_int_equal(t.below_quorum, all->below_quorum);
+	assert_int_equal(t.pending_bytes, all->pending_bytes);
+	assert_int_equal(t.oldest_ns, all->oldest_ns);
+	assert_int_equal(t.debt_shards, all->debt_shards);
+	assert_int_equal(t.debt_bytes, all->debt_bytes);
+}
+
 static void model_check_debt(struct storage *s, uint64_t want)
 {
 	struct shard_row rows[MODELS * 8];
@@ -212,6 +247,8 @@ static void model_check(struct storage *s, const struct model *p)
 	assert_int_equal(packs_totals(s->tx, &got, NULL), 0);
 	assert_memory_equal(&got, &want, sizeof(want));
 	model_check_stores(s, p);
+	model_check_owed(s, p);
+	model_check_pending(s, &want);
 	model_check_debt(s, want.debt_shards);
 }
 
@@ -320,6 +357,19 @@ static void totals_timed(
 		now_ms() - start);
 }
 
+static void owed_timed(struct storage *s)
+{
+	const double start = now_ms();
+	struct packs_owed owed[PLURI_STORES_MAX];
+	struct packs_totals t;
+
+	assert_int_equal(packs_owed(s->tx, owed, NULL), 0);
+	assert_int_equal(packs_pending(s->tx, &t, NULL), 0);
+	assert_int_equal(t.debt_shards, 2000);
+	(void)printf("# what 2000 shards of 200000 owe: %.1f ms\n",
+		now_ms() - start);
+}
+
 static void store_timed(struct storage *s)
 {
 	const double start = now_ms();
@@ -352,6 +402,7 @@ static void totals__100000_packs__time_told(void **state)
 	assert_int_equal(t.degraded, 2000);
 	assert_int_equal(t.debt_shards, 2000);
 	store_timed(s);
+	owed_timed(s);
 	storage_poke(s, "UPDATE pack SET stored = 0");
 	totals_timed(s, "all short", &t);
 	assert_int_equal(t.unsafe, 10000);
