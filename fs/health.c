@@ -7,6 +7,7 @@
 #include "fs/answer.h"
 #include "fs/balance.h"
 #include "fs/commit.h"
+#include "fs/node.h"
 #include "fs/roster.h"
 #include "fs/staging.h"
 #include "fs/write.h"
@@ -138,6 +139,20 @@ static int health_stores(struct health *h, struct pluri_err *err)
 		(void)fleet_health(h->v->fleet, s->row.num, &s->fleet);
 	}
 	return 0;
+}
+
+/* In memory or in packs: whichever waits longest. */
+static void health_pending(struct health *h)
+{
+	const uint64_t dirty = write_dirty_bytes(h->v);
+	const uint64_t since = dirty ? nodes_oldest_ms(h->v->nodes) : 0;
+	const uint64_t now = clock_mono_ms(h->v->clock);
+	const uint64_t held_s = since && since < now ? (now - since) / 1000 : 0;
+
+	h->pending_bytes = h->packs.pending_bytes + dirty;
+	h->oldest_pending_s = health_age_s(h, h->packs.oldest_ns);
+	if (held_s > h->oldest_pending_s)
+		h->oldest_pending_s = held_s;
 }
 
 /* --- judging ------------------------------------------------------------- */
@@ -312,8 +327,7 @@ int health_status(struct volume *v, json_t **ret, struct pluri_err *err)
 		r = balance_jobs(v->balance, &jobs, err);
 	if (r < 0)
 		return r;
-	h->pending_bytes = h->packs.pending_bytes + write_dirty_bytes(v);
-	h->oldest_pending_s = health_age_s(h, h->packs.oldest_ns);
+	health_pending(h);
 	health_judge(h);
 	j = health_json(h, json_incref(json_object_get(jobs, "jobs")));
 	json_decref(jobs);

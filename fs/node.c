@@ -358,6 +358,23 @@ unsigned nodes_dirty(struct nodes *n, uint64_t ms, bool due, size_t *at,
 	return found;
 }
 
+uint64_t nodes_oldest_ms(struct nodes *n)
+{
+	uint64_t oldest = 0;
+
+	(void)pthread_mutex_lock(&n->lock);
+	for (size_t i = 0; i < NODE_BUCKETS; i++)
+		for (struct node *node = n->bucket[i]; node;
+			node = node->next) {
+			const uint64_t at = atomic_load(&node->dirty_since_ms);
+
+			if (at != 0 && (oldest == 0 || at < oldest))
+				oldest = at;
+		}
+	(void)pthread_mutex_unlock(&n->lock);
+	return oldest;
+}
+
 /* Is the inode in somebody's hand? */
 static bool nodes_held(void *arg, uint64_t ino)
 {

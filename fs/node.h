@@ -103,6 +103,10 @@ void node_recorded(struct nodes *n, struct node *node);
 unsigned nodes_dirty(struct nodes *n, uint64_t ms, bool due, size_t *at,
 	struct node **ret, unsigned max);
 
+/* Since when the oldest byte or time waits to be recorded, monotonic; 0: none
+ * does. */
+uint64_t nodes_oldest_ms(struct nodes *n);
+
 /* At open: remove extents and rows of inodes that lost their last name
  * before a crash; of huge ones in the background. */
 int nodes_reap(struct nodes *n, struct pluri_err *err);
