@@ -8,6 +8,7 @@
 #include "fs/health.h"
 #include "fs/roster.h"
 #include "fs/staging.h"
+#include "fs/stats.h"
 #include "fs/sync.h"
 
 #include "fs/control_int.h"
@@ -107,6 +108,13 @@ static int control_status(struct volume *v, const json_t *args, json_t **ret,
 	if (v->mounted[0] == 0)
 		control_greet(v);
 	return health_status(v, ret, err);
+}
+
+static int control_stats(struct volume *v, const json_t *args, json_t **ret,
+	struct pluri_err *err)
+{
+	(void)args;
+	return stats_tell(v, ret, err);
 }
 
 static int control_where(struct volume *v, const json_t *args, json_t **ret,
@@ -237,6 +245,7 @@ static int control_fsck(struct volume *v, const json_t *args, json_t **ret,
 
 static const struct control_handler control_handlers[] = {
 	{"status", control_status},
+	{"stats", control_stats},
 	{"where", control_where},
 	{"sync", control_sync},
 	{"policy-list", control_policies},

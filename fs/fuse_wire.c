@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "fs/fuse_int.h"
+#include "fs/fuse_tally.h"
 #include "fs/fuse_wire.h"
 
 /* Agreed to when the kernel offers them. */
@@ -82,11 +83,12 @@ static ssize_t fuse_wire_read(int fd, void *buf, size_t len, void *userdata)
 {
 	struct fuse_in_header *head = buf;
 	const ssize_t n = read(fd, buf, len);
+	const struct fuse *f = userdata;
 	ssize_t gone;
 
-	(void)userdata;
 	if (n < (ssize_t)sizeof(*head))
 		return n;
+	fuse_tally_asked(f->v->stats, head->opcode);
 	gone = fuse_wire_look(head, (uint8_t *)buf + sizeof(*head),
 		(size_t)n - sizeof(*head));
 	head->len -= (uint32_t)gone;
@@ -96,15 +98,16 @@ static ssize_t fuse_wire_read(int fd, void *buf, size_t len, void *userdata)
 static ssize_t fuse_wire_writev(
 	int fd, struct iovec *iov, int count, void *userdata)
 {
+	const struct fuse *f = userdata;
 	struct fuse_init_out *out;
 
-	(void)userdata;
 	if (fuse_wire_now.opcode == FUSE_INIT && count == 2 &&
 		iov[1].iov_len >= sizeof(*out)) {
 		out = iov[1].iov_base;
 		out->flags |= fuse_wire_now.offered & FUSE_WIRE_WANTED;
 		fuse_wire_now.opcode = 0;
 	}
+	fuse_tally_answered(f->v->stats, iov, count);
 	return writev(fd, iov, count);
 }
 

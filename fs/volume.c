@@ -17,6 +17,7 @@
 #include "fs/roster.h"
 #include "fs/secret.h"
 #include "fs/staging.h"
+#include "fs/stats.h"
 #include "fs/sync.h"
 #include "fs/trim.h"
 #include "fs/upload.h"
@@ -228,8 +229,10 @@ static int volume_rows(struct volume *v, struct pluri_err *err)
 
 static int volume_steps(struct volume *v, struct pluri_err *err)
 {
-	int r = volume_rows(v, err);
+	int r = stats_new(&v->stats, err);
 
+	if (r >= 0)
+		r = volume_rows(v, err);
 	if (r >= 0 && v->bare)
 		return 0;
 	if (r >= 0)
@@ -285,6 +288,7 @@ static void volume_drop(struct volume *v)
 	roster_free(v->roster);
 	meta_free(v->meta);
 	keys_free(v->keys);
+	stats_free(v->stats);
 	if (v->packs_fd >= 0)
 		(void)close(v->packs_fd);
 	if (v->state_fd >= 0)
@@ -309,6 +313,7 @@ static int volume_open_as(struct config *config, const struct pluri_err *why,
 	v->packs_fd = -1;
 	v->lock_fd = -1;
 	v->opened_ms = clock_mono_ms(v->clock);
+	v->opened_ns = clock_real_ns(v->clock);
 	v->bare = why != NULL;
 	if (why)
 		v->why = *why;

@@ -44,10 +44,12 @@ struct volume {
 	struct watch *watch;	   /* fs/watch.h */
 	struct sync *sync;	   /* fs/sync.h */
 	struct fsck_run *fsck;	   /* fs/fsck.h */
+	struct stats *stats;	   /* fs/stats.h */
 	bool bare; /* volume_open_bare() */
 	struct pluri_err why; /* ... */
 	char mounted[CONFIG_PATH_MAX]; /* mount point, "" when not mounted */
 	uint64_t opened_ms;
+	int64_t opened_ns; /* since 1970 */
 	bool noatime;	/* the mount's wishes */
 	bool writeback; /* the kernel gathers writes: sizes and times of what
 			   it holds are its own */

@@ -61,6 +61,11 @@ static bool args_match(
 	return true;
 }
 
+static bool args_number(const char *word)
+{
+	return word && *word && word[strspn(word, "0123456789.")] == 0;
+}
+
 /* Words taken from argv: 1 or 2, or -EINVAL. */
 static int args_option(const struct args *a, char **argv)
 {
@@ -71,10 +76,10 @@ static int args_option(const struct args *a, char **argv)
 		o++;
 	if (!o->name)
 		return args_unknown(a, argv[0]);
-	if (!o->value) {
+	if (o->flag)
 		*o->flag = true;
+	if (!o->value || (o->flag && !value && !args_number(argv[1])))
 		return 1;
-	}
 	*o->text = value ? value : argv[1];
 	if (!*o->text)
 		return args_wrong(a, "a value is missing behind ", argv[0]);

@@ -16,6 +16,8 @@ struct args_option {
 	bool *flag;	   /* set when there, or */
 	const char **text; /* given the value, borrowed from argv */
 };
+/* With both, flag is set, and text only if a value follows: behind "=", or as
+ * the next word when that is a number. */
 
 /* First in every verb's table; --help is known without. */
 #define ARGS_JSON(p) { "--json", NULL, "answer as one JSON object", p, NULL }

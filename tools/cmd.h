@@ -10,6 +10,7 @@ int cmd_create(int argc, char **argv);
 int cmd_mount(int argc, char **argv);
 int cmd_umount(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_stats(int argc, char **argv);
 int cmd_where(int argc, char **argv);
 int cmd_sync(int argc, char **argv);
 int cmd_probe(int argc, char **argv);

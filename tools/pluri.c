@@ -16,6 +16,7 @@ static const struct pluri_verb verbs[] = {
 	{"mount", cmd_mount, "serve a volume at a directory"},
 	{"umount", cmd_umount, "flush to the clouds, then unmount"},
 	{"status", cmd_status, "health, redundancy and what is pending"},
+	{"stats", cmd_stats, "rates, caches, requests, latencies"},
 	{"where", cmd_where, "which clouds hold a file, and why"},
 	{"sync", cmd_sync, "wait until everything is in the clouds"},
 	{"probe", cmd_probe, "try out the stores of an INI"},

@@ -1,7 +1,7 @@
 /*
  * An engine made of fixed answers, so that the verbs can be judged alone: each
  * call is echoed to standard error, and $ENGINE says what goes wrong:
- * live, fail, die.
+ * live, fail, die, gone.
  */
 #include <errno.h>
 #include <string.h>
@@ -71,7 +71,7 @@ static json_t *decode(const char *quoted)
 int control_open(const struct config *c, int offline,
 	struct control_client **ret, struct pluri_err *err)
 {
-	if (!offline && !wrong("live"))
+	if (!offline && !wrong("live") && !wrong("gone"))
 		return pluri_fail(err, ENOENT, "%s is not mounted", c->name);
 	*ret = calloc(1, sizeof(**ret));
 	return 0;
@@ -99,6 +99,23 @@ static json_t *jobs(unsigned asked)
 		(int)asked * 1024, "total_bytes", 4096, "message", "full");
 }
 
+/* Each look finds 100 requests, 200 KiB and 3 puts more, a second later. */
+static json_t *stats(unsigned asked)
+{
+	const int n = (int)asked;
+
+	return json_pack("{s:s,s:{s:i,s:i,s:i},s:i,s:{s:{s:i,s:i,s:i,s:{s:i}}},"
+			 "s:{s:i,s:i},s:{s:i,s:i},s:[{s:s,s:b,s:i,s:i}]}",
+		"volume", "v", "daemon", "pid", 7, "since_us", 5, "uptime_us",
+		1000000 * n, "requests_in_flight", 3, "requests", "write",
+		"requests_total", 100 * n, "bytes_total", 204800 * n,
+		"busy_us_total", 5000 * n, "histogram_us", "64", 100 * n,
+		"cache", "hits_total", 30 * n, "misses_total", 10 * n,
+		"pending", "staged_bytes", 2048, "oldest_us", 2500000, "stores",
+		"name", "a\033[1m", "up", 0, "puts_total", 3 * n, "owed_bytes",
+		1024);
+}
+
 int control_ask(struct control_client *c, const char *name, const json_t *args,
 	json_t **ret, struct pluri_err *err)
 {
@@ -107,6 +124,12 @@ int control_ask(struct control_client *c, const char *name, const json_t *args,
 	(void)fprintf(stderr, "asked %s %s\n", name, text);
 	free(text);
 	c->asked++;
+	if (wrong("gone") && c->asked > 2)
+		return pluri_fail(err, ECONNREFUSED, "nobody answers");
+	if (strcmp(name, "stats") == 0) {
+		*ret = stats(c->asked);
+		return 0;
+	}
 	if (strcmp(name, "jobs") == 0) {
 		*ret = jobs(c->asked);
 		return 0;

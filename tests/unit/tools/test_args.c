@@ -16,6 +16,8 @@ static bool json;
 static bool fore;
 static const char *opts;
 static const char *out;
+static bool watch;
+static const char *seconds;
 static const char *words[2];
 
 /* Run a line of words through a verb with one or two words. */
@@ -25,6 +27,7 @@ static int parse(const char *line)
 		{"-f", NULL, "stay", &fore, NULL},
 		{"-o", "OPTS", "options", NULL, &opts},
 		{"--out", "FILE", "file", NULL, &out},
+		{"--watch", "[SECONDS]", "again", &watch, &seconds},
 		{NULL, NULL, NULL, NULL, NULL}};
 	const struct args a = {"verb A [B]", "About.", options, words, 1, 2};
 	static char text[128];
@@ -32,8 +35,8 @@ static int parse(const char *line)
 	char *rest = text;
 	int argc = 0;
 
-	json = fore = false;
-	opts = out = words[0] = words[1] = NULL;
+	json = fore = watch = false;
+	opts = out = seconds = words[0] = words[1] = NULL;
 	strcpy(text, line);
 	while (argc < WORDS_MAX && (argv[argc] = strsep(&rest, " ")) != NULL)
 		argc++;
@@ -99,9 +102,32 @@ static void parse__help__wins(void **state)
 	assert_int_equal(r, 1);
 }
 
+static void parse__optional_value__a_number_alone_is_taken(void **state)
+{
+	(void)state;
+	assert_int_equal(parse("verb --watch a"), 0);
+	assert_true(watch);
+	assert_null(seconds);
+	assert_string_equal(words[0], "a");
+	assert_int_equal(parse("verb a --watch"), 0);
+	assert_true(watch);
+	assert_null(seconds);
+	assert_int_equal(parse("verb a --watch 0.5 b"), 0);
+	assert_string_equal(seconds, "0.5");
+	assert_string_equal(words[1], "b");
+	assert_int_equal(parse("verb --watch=5x a"), 0);
+	assert_string_equal(seconds, "5x");
+	assert_int_equal(parse("verb --watch --json a"), 0);
+	assert_true(watch && json);
+	assert_int_equal(parse("verb a"), 0);
+	assert_false(watch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			parse__optional_value__a_number_alone_is_taken),
 		cmocka_unit_test(parse__options_among_words__all_taken),
 		cmocka_unit_test(parse__value_in_the_same_word__taken),
 		cmocka_unit_test(parse__behind_two_dashes__words_only),

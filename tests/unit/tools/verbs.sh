@@ -39,7 +39,7 @@ with() { ENGINE=$1 && export ENGINE && shift && try "$@"; unset ENGINE; }
 
 try version__asked__told 0 '^pluri [0-9]+[.]' --version
 try help__asked__lists_verbs 0 '^  umount ' --help
-try verb__misspelt__nearest 1 'did you mean "status"' stauts v.ini
+try verb__misspelt__nearest 1 'did you mean "status"' statuss v.ini
 try verb__none__refused 1 'what shall be done'
 try ini__misspelt__where_it_looked 2 '/etc/plurifs/nosuch.ini' status nosuch
 
@@ -47,6 +47,21 @@ try status__warning__exit_1 1 '^volume v: warning, mounted at /m' status v.ini
 try status__store_down__told 1 'draining  NO .* down: refused' status v.ini
 try status__control_characters__gone 1 'b is[?]\[31m down' status v.ini
 try status__json__the_answer 1 '^  "pending_bytes": 2048,' status --json v.ini
+try stats__not_mounted__exit_1 1 'v is not mounted' stats v.ini
+with live stats__once__totals 0 '^write +100  200.0 KiB +0.050 +0.064' stats v.ini
+with live stats__pending__with_its_age 0 '2.0 KiB staged.* for 2.5 s' stats v.ini
+with live stats__cache__share_found 0 '^cache +75.0 % of 40 found' stats v.ini
+with live stats__store__cleaned 0 '^a[?]\[1m DOWN +- +3 ' stats v.ini
+with live stats__json__the_answer 0 '"hits_total": 30' stats --json v.ini
+with live stats__watch_nonsense__refused 1 'seconds, from 0.1' \
+	stats v.ini --watch=often
+with gone stats__watch__rates 1 '^write +100  200.0 KiB' stats v.ini --watch 0.1
+with gone stats__watch_store__rates 1 '^a.* DOWN +- +3.0 ' \
+	stats v.ini --watch=0.1
+with gone stats__daemon_gone__told 1 'v is watched no more: nobody answers' \
+	stats --watch 0.1 v.ini
+with gone stats__watch_json__a_line_each 1 '^\{"cache":\{"hits_total":60' \
+	stats --watch 0.1 --json v.ini
 try policy__list__a_table 0 '^default  mirror:2  a b ' policy list v.ini
 try policy__other__refused 1 'knows "list" only' policy get v.ini
 try cache__clear__both_told 0 'kept 1 packs, 5 B: not in' cache clear v.ini
