@@ -10,6 +10,7 @@
 #include "fs/node.h"
 #include "fs/roster.h"
 #include "fs/staging.h"
+#include "fs/upload.h"
 #include "fs/write.h"
 #include "meta/packs.h"
 #include "meta/tree.h"
@@ -210,6 +211,25 @@ static void health_judge_packs(struct health *h)
 			(unsigned long long)h->oldest_pending_s);
 }
 
+static void health_judge_pace(struct health *h)
+{
+	const uint64_t max = write_staging_max(h->v);
+	struct upload_backlog b;
+
+	upload_backlog(h->v->upload, &b);
+	if (b.pending > max)
+		health_reason(h, HEALTH_CRITICAL,
+			"writes wait%s: %llu bytes are on this machine alone, "
+			"and %llu may be",
+			b.moves ? "" : " or get \"no space\"",
+			(unsigned long long)b.pending, (unsigned long long)max);
+	else if (b.pending > max / 2 && b.moves)
+		health_reason(h, HEALTH_WARNING,
+			"writes are slowed down: %llu bytes are on this "
+			"machine alone, and %llu may be",
+			(unsigned long long)b.pending, (unsigned long long)max);
+}
+
 static void health_judge(struct health *h)
 {
 	struct pluri_err broken = {0};
@@ -223,6 +243,7 @@ static void health_judge(struct health *h)
 			"damaged at the start: is %s/" VOLUME_PACKS " mounted?",
 			staging_missing(h->v->staging), h->v->config->state);
 	health_judge_packs(h);
+	health_judge_pace(h);
 	for (unsigned i = 0; i < h->stores; i++)
 		health_judge_store(h, &h->store[i]);
 }

@@ -65,7 +65,7 @@ static int staging_finish(
 		r = commit_now(s->v->commit, true, err);
 	if (r < 0)
 		return r;
-	upload_pack(s->v->upload, shards, n);
+	upload_pack(s->v->upload, shards, n, seal.bytes);
 	return 0;
 }
 

@@ -202,10 +202,11 @@ static void *upload_main(void *arg)
 
 /* --- from outside -------------------------------------------------------- */
 
-void upload_pack(struct upload *u, const struct shard_row *shards, unsigned n)
+void upload_pack(struct upload *u, const struct shard_row *shards, unsigned n,
+	uint64_t bytes)
 {
 	(void)pthread_mutex_lock(&u->lock);
-	if (upload_owe(u, shards, n, n > 1) < 0)
+	if (upload_owe(u, shards, n, n > 1, bytes) < 0)
 		u->lost = true;
 	for (unsigned i = 0; i < n; i++)
 		if (upload_add(u, &shards[i]) < 0)
@@ -236,6 +237,37 @@ int upload_rescan(struct upload *u, struct pluri_err *err)
 	(void)pthread_cond_broadcast(&u->paid);
 	(void)pthread_mutex_unlock(&u->lock);
 	return r;
+}
+
+uint64_t upload_pending(const struct upload *u)
+{
+	return atomic_load(&u->pending);
+}
+
+/* With the lock held. */
+static bool upload_moves(struct upload *u)
+{
+	struct fleet_health h;
+
+	for (unsigned i = 0; i < PLURI_STORES_MAX; i++) {
+		const struct debtor *s = &u->store[i];
+
+		if (s->queued + s->paying > 0 && s->pause_ms == 0 &&
+			fleet_health(u->v->fleet, i, &h) == 0 && h.up)
+			return true;
+	}
+	return false;
+}
+
+void upload_backlog(struct upload *u, struct upload_backlog *ret)
+{
+	(void)pthread_mutex_lock(&u->lock);
+	*ret = (struct upload_backlog){
+		.pending = atomic_load(&u->pending),
+		.paid = u->settled,
+		.moves = upload_moves(u),
+	};
+	(void)pthread_mutex_unlock(&u->lock);
 }
 
 int upload_wait(struct upload *u, uint64_t upto, bool all, uint64_t deadline_ms,

@@ -21,9 +21,9 @@ int upload_new(struct volume *v, struct upload **ret, struct pluri_err *err);
 void upload_free(struct upload *u);
 PLURI_OWN(upload);
 
-/* The shards of a pack that was closed (committed). */
+/* The shards of a pack of so many bytes that was closed (committed). */
 void upload_pack(struct upload *u, const struct shard_row *shards,
-	unsigned n);
+	unsigned n, uint64_t bytes);
 
 /* Read all debts again from the database (after apply, a move, a repair). */
 int upload_rescan(struct upload *u, struct pluri_err *err);
@@ -37,6 +37,19 @@ int upload_rescan(struct upload *u, struct pluri_err *err);
 int upload_wait(struct upload *u, uint64_t upto, bool all,
 	uint64_t deadline_ms, int (*stop)(void *arg), void *arg,
 	struct pluri_err *err);
+
+/*
+ * How far the clouds are behind: bytes of closed packs below their quorum. The
+ * first is one atomic read; the other takes the lock.
+ */
+struct upload_backlog {
+	uint64_t pending;
+	uint64_t paid; /* since the open: got their quorum */
+	bool moves; /* a store that is owed something is up, and its last put
+		       did not fail */
+};
+uint64_t upload_pending(const struct upload *u);
+void upload_backlog(struct upload *u, struct upload_backlog *ret);
 
 /* A store answers again: try its debts now. */
 void upload_kick(struct upload *u, uint32_t store);

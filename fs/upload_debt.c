@@ -17,8 +17,25 @@ static struct owed **upload_owed_at(struct upload *u, uint64_t pack)
 	return at;
 }
 
+/* Its bytes count as long as it lacks its quorum. */
+static void upload_judge(struct upload *u, struct owed *o)
+{
+	const bool pending =
+		(unsigned)__builtin_popcountll(o->missing) > o->may_miss;
+
+	if (pending == o->pending)
+		return;
+	o->pending = pending;
+	if (pending) {
+		(void)atomic_fetch_add(&u->pending, o->bytes);
+		return;
+	}
+	(void)atomic_fetch_sub(&u->pending, o->bytes);
+	u->settled += o->bytes;
+}
+
 int upload_owe(struct upload *u, const struct shard_row *rows, unsigned n,
-	unsigned may_miss)
+	unsigned may_miss, uint64_t bytes)
 {
 	struct owed **at = upload_owed_at(u, rows[0].pack);
 	struct owed *o = *at;
@@ -29,11 +46,13 @@ int upload_owe(struct upload *u, const struct shard_row *rows, unsigned n,
 			return -ENOMEM;
 		o->pack = rows[0].pack;
 		o->may_miss = may_miss;
+		o->bytes = bytes;
 		o->next = *at;
 		*at = o;
 	}
 	for (unsigned i = 0; i < n; i++)
 		o->missing |= UINT64_C(1) << (rows[i].index & 63);
+	upload_judge(u, o);
 	return 0;
 }
 
@@ -44,6 +63,7 @@ void upload_settle(struct upload *u, const struct shard_row *shard)
 
 	if (o && o->pack == shard->pack) {
 		o->missing &= ~(UINT64_C(1) << (shard->index & 63));
+		upload_judge(u, o);
 		if (o->missing == 0) {
 			*at = o->next;
 			free(o);
@@ -105,8 +125,7 @@ int upload_add(struct upload *u, const struct shard_row *shard)
 bool upload_clear(const struct upload *u, uint64_t upto, bool all)
 {
 	for (const struct owed *o = u->owed; o && o->pack <= upto; o = o->next)
-		if (all || (unsigned)__builtin_popcountll(o->missing) >
-				   o->may_miss)
+		if (all || o->pending)
 			return false;
 	return !u->lost;
 }
@@ -122,6 +141,7 @@ void upload_forget(struct upload *u)
 		u->owed = o->next;
 		free(o);
 	}
+	atomic_store(&u->pending, 0);
 }
 
 static unsigned upload_may_miss(const struct pack_row *p)
@@ -149,7 +169,7 @@ static int upload_scan_pack(struct upload *u, struct meta_tx *tx,
 			*err = why;
 		return r;
 	}
-	r = upload_owe(u, rows, n, upload_may_miss(&p));
+	r = upload_owe(u, rows, n, upload_may_miss(&p), p.bytes);
 	for (unsigned i = 0; i < n && r >= 0; i++)
 		r = upload_add(u, &rows[i]);
 	return r < 0 ? pluri_fail(err, -r, "upload: %s", strerror(-r)) : 0;

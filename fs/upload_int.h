@@ -6,6 +6,7 @@
 #define PLURI_FS_UPLOAD_INT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "base/work.h"
 #include "fs/upload.h"
@@ -34,7 +35,9 @@ struct debtor { /* one store */
 struct owed {
 	uint64_t pack;
 	uint64_t missing; /* bit set of shards; one may be paid twice */
+	uint64_t bytes; /* of the pack */
 	unsigned may_miss; /* shards, and be safe all the same */
+	bool pending; /* it is not: its bytes are in upload.pending */
 	struct owed *next;
 };
 
@@ -46,6 +49,8 @@ struct upload {
 	bool stop;
 	struct debtor store[PLURI_STORES_MAX];
 	struct owed *owed; /* ascending by pack */
+	_Atomic uint64_t pending; /* bytes of packs that lack their quorum */
+	uint64_t settled; /* bytes of those that got it since the open */
 	bool lost; /* memory failed: some of what is owed is not here */
 	struct work *pool;
 	pthread_t thread;
@@ -60,9 +65,10 @@ struct debt *upload_pop(struct debtor *s, uint64_t now, uint64_t *until);
 
 /* A shard that is to be paid. -ENOMEM, -EBADMSG (no such store). */
 int upload_add(struct upload *u, const struct shard_row *shard);
-/* Its pack lacks these n shards; may_miss of them, and is safe. -ENOMEM. */
+/* Its pack, of so many bytes, lacks these n shards; may_miss of them, and is
+ * safe. -ENOMEM. */
 int upload_owe(struct upload *u, const struct shard_row *rows, unsigned n,
-	unsigned may_miss);
+	unsigned may_miss, uint64_t bytes);
 /* One of them is stored; telling it twice is fine. */
 void upload_settle(struct upload *u, const struct shard_row *shard);
 /* See upload_wait(). */

@@ -6,6 +6,7 @@
 #include "fs/commit.h"
 #include "fs/flush.h"
 #include "fs/node_int.h"
+#include "fs/pace.h"
 #include "fs/roster.h"
 #include "fs/staging.h"
 #include "fs/upload.h"
@@ -23,6 +24,7 @@ struct writer {
 	pthread_cond_t room; /* dirty fell, or a flush failed */
 	pthread_cond_t wake; /* the timer */
 	uint64_t dirty, max;
+	struct pace pace;
 	bool hungry; /* somebody waits for room */
 	bool stop;
 	uint64_t failures; /* flushes that failed so far */
@@ -46,6 +48,65 @@ void writer_forgive(struct volume *v, uint64_t bytes)
 {
 	if (v->writer)
 		writer_give(v->writer, bytes);
+}
+
+uint64_t write_staging_max(const struct volume *v)
+{
+	return v->config->cache > WRITE_STAGING ? v->config->cache
+						: WRITE_STAGING;
+}
+
+/* Up to ms, unless its program is being killed. */
+static int writer_rest(struct writer *w, const struct write_ask *ask,
+	uint64_t ms, struct pluri_err *err)
+{
+	const uint64_t until = clock_mono_ms(clock_system()) + ms;
+	uint64_t now;
+	int r = 0;
+
+	(void)pthread_mutex_lock(&w->lock);
+	while (r == 0 && (now = clock_mono_ms(clock_system())) < until) {
+		const uint64_t tick = now + WRITE_STOP_MS;
+
+		(void)clock_wait(
+			&w->room, &w->lock, tick < until ? tick : until);
+		if (ask->stop && ask->stop(ask->arg))
+			r = pluri_fail(
+				err, ECANCELED, "the write was interrupted");
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	return r;
+}
+
+/* No quicker than the clouds once they are far behind (fs/pace.h). */
+static int writer_pace(
+	struct writer *w, const struct write_ask *ask, struct pluri_err *err)
+{
+	struct upload_backlog b;
+	struct pace_now now;
+	uint64_t ms = 0;
+	int r = 0;
+
+	if (upload_pending(w->v->upload) <= w->pace.max / 2)
+		return 0;
+	do {
+		r = writer_rest(w, ask, ms, err);
+		if (r < 0)
+			return r;
+		upload_backlog(w->v->upload, &b);
+		now = (struct pace_now){clock_mono_ms(clock_system()),
+			b.pending, b.paid, b.moves};
+		(void)pthread_mutex_lock(&w->lock);
+		r = pace_ask(&w->pace, &now, ask->data.len, &ms);
+		(void)pthread_mutex_unlock(&w->lock);
+	} while (r == -EAGAIN);
+	if (r < 0)
+		return pluri_fail(err, -r,
+			"%llu bytes wait here for the clouds, %llu may, and no "
+			"store takes any: pluri status tells why",
+			(unsigned long long)b.pending,
+			(unsigned long long)w->pace.max);
+	return writer_rest(w, ask, ms, err);
 }
 
 /* Wait until len more dirty bytes are within the bound, or a flush that ended
@@ -315,7 +376,9 @@ int write_bytes(struct volume *v, struct node *n, const struct write_ask *ask,
 
 	if (r < 0 || ask->data.len == 0)
 		return r;
-	r = writer_take(v->writer, ask, err);
+	r = writer_pace(v->writer, ask, err);
+	if (r >= 0)
+		r = writer_take(v->writer, ask, err);
 	if (r < 0)
 		return r;
 	(void)pthread_mutex_lock(&n->lock);
@@ -373,6 +436,7 @@ int writer_new(struct volume *v, struct writer **ret, struct pluri_err *err)
 		return pluri_fail(err, ENOMEM, "writer: no memory");
 	w->v = v;
 	w->max = v->config->dirty;
+	w->pace.max = write_staging_max(v);
 	(void)pthread_mutex_init(&w->lock, NULL);
 	clock_cond_init(&w->room);
 	clock_cond_init(&w->wake);

@@ -23,10 +23,19 @@ struct write_ask {
 	void *arg;
 };
 
-/* Takes all of it or fails; -ECANCELED when stop() said so before there was
- * room. */
+/*
+ * Takes all of it or fails; -ECANCELED when stop() said so before there was
+ * room. Comes back later the more the clouds are behind (fs/pace.h), with
+ * -ENOSPC when write_staging_max() bytes wait for them and none takes any.
+ */
 int write_bytes(struct volume *v, struct node *n, const struct write_ask *ask,
 	struct pluri_err *err);
+
+/* Bytes that may wait here for the clouds, in packs below their quorum: the
+ * volume's `cache`, but at least WRITE_STAGING. What lacks no more than the
+ * shards of a store that is away is not counted, and may take the disk. */
+#define WRITE_STAGING (UINT64_C(256) << 20)
+uint64_t write_staging_max(const struct volume *v);
 
 /* Bytes were read: the access time moves as with relatime, unless the mount
  * says noatime. */

@@ -141,6 +141,50 @@ static void wait__only_store_away__not_safe_until_it_is_back(void **state)
 	house_free(&h);
 }
 
+/* Bytes below quorum are what counts, in the next life as well; and what can
+ * be paid at all. */
+static void backlog__away_crashed_healed__tells_what_lacks_quorum(void **state)
+{
+	struct upload_backlog b = {.moves = true};
+	struct house h;
+
+	(void)state;
+	house_new(&h, "timeout = 1s", ON_B);
+	house_fault(&h, "error EAGAIN\n");
+	fill(&h, 2);
+	assert_true(upload_pending(h.v->upload) >= 2 * MIB);
+	for (uint64_t end = in(5000); b.moves && in(0) < end;)
+		upload_backlog(h.v->upload, &b);
+	assert_false(b.moves);
+	house_crash(&h);
+	house_open(&h);
+	upload_backlog(h.v->upload, &b);
+	assert_true(b.pending >= 2 * MIB);
+	assert_int_equal(b.paid, 0);
+	house_fault(&h, "");
+	assert_int_equal(wait_all(&h, 20000), 0);
+	upload_backlog(h.v->upload, &b);
+	assert_int_equal(b.pending, 0);
+	assert_true(b.paid >= 2 * MIB);
+	assert_false(b.moves); /* nothing is owed */
+	house_free(&h);
+}
+
+static void backlog__one_of_two_is_away__nothing_is_pending(void **state)
+{
+	struct house h;
+
+	(void)state;
+	house_new(&h, "timeout = 1s", ON_AB);
+	house_fault(&h, "error EAGAIN\n");
+	fill(&h, 2);
+	assert_int_equal(wait_quorum(&h, 20000), 0);
+	assert_int_equal(upload_pending(h.v->upload), 0);
+	assert_int_equal(upload_rescan(h.v->upload, NULL), 0);
+	assert_int_equal(upload_pending(h.v->upload), 0);
+	house_free(&h);
+}
+
 /* A debt that is read again while it is being paid is paid twice, and must
  * not count twice: the other store has nothing yet. */
 static void rescan__while_paying__nothing_is_safe_too_early(void **state)
@@ -378,6 +422,10 @@ int main(void)
 		cmocka_unit_test(wait__one_of_two_is_away__quorum_but_not_all),
 		cmocka_unit_test(
 			wait__only_store_away__not_safe_until_it_is_back),
+		cmocka_unit_test(
+			backlog__away_crashed_healed__tells_what_lacks_quorum),
+		cmocka_unit_test(
+			backlog__one_of_two_is_away__nothing_is_pending),
 		cmocka_unit_test(
 			rescan__while_paying__nothing_is_safe_too_early),
 		cmocka_unit_test(put__answer_was_lost__own_bytes_count),
