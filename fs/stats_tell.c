@@ -32,7 +32,6 @@ static int stats_rows(struct stats_told *t, struct pluri_err *err)
 	r = packs_pending(tx, &t->packs, err);
 	if (r == 0)
 		r = packs_owed(tx, t->owed, err);
-	/* Not of the roster: apply holds its lock across calls to stores. */
 	if (r == 0)
 		r = stores_list(tx, t->store, &t->stores, err);
 	return meta_end(tx, r, err);
