@@ -15,6 +15,7 @@ struct stats_one {
 
 struct stats {
 	_Alignas(STATS_LINE) _Atomic uint64_t in_flight;
+	_Alignas(STATS_LINE) _Atomic uint64_t count[STATS_COUNTS];
 	struct stats_one one[STATS_KINDS];
 };
 
@@ -95,6 +96,16 @@ void stats_ended(struct stats *s, const struct stats_request *request)
 		stats_more(&o->bytes, request->bytes);
 	if (request->failed)
 		stats_more(&o->errors, 1);
+}
+
+void stats_add(struct stats *s, enum stats_count c, uint64_t n)
+{
+	stats_more(&s->count[c], n);
+}
+
+uint64_t stats_value(const struct stats *s, enum stats_count c)
+{
+	return stats_get(&s->count[c]);
 }
 
 /* --- looking ------------------------------------------------------------- */

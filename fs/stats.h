@@ -53,6 +53,15 @@ void stats_began(struct stats *s);
 /* request NULL: it has no answer. */
 void stats_ended(struct stats *s, const struct stats_request *request);
 
+/* --- what else is added up ------------------------------------------------ */
+
+enum stats_count {
+	STATS_SLOWED_US, /* writes were held back for the clouds (fs/pace.h) */
+	STATS_COUNTS
+};
+void stats_add(struct stats *s, enum stats_count c, uint64_t n);
+uint64_t stats_value(const struct stats *s, enum stats_count c);
+
 /* --- looking ------------------------------------------------------------- */
 
 #define STATS_STEPS 100u

@@ -156,11 +156,13 @@ static json_t *stats_pending(const struct stats_told *t)
 {
 	const uint64_t dirty = write_dirty_bytes(t->v);
 
-	return json_pack("{sI sI sI sI sI sI sI}", "dirty_bytes",
+	return json_pack("{sI sI sI sI sI sI sI sI sI}", "dirty_bytes",
 		(json_int_t)dirty, "dirty_limit_bytes",
-		(json_int_t)t->v->config->dirty, "staged_bytes",
-		(json_int_t)t->packs.pending_bytes, "staged_packs",
-		(json_int_t)t->packs.below_quorum, "oldest_us",
+		(json_int_t)t->v->config->dirty, "slowed_us_total",
+		(json_int_t)stats_value(t->v->stats, STATS_SLOWED_US),
+		"staged_bytes", (json_int_t)t->packs.pending_bytes,
+		"staged_limit_bytes", (json_int_t)write_staging_max(t->v),
+		"staged_packs", (json_int_t)t->packs.below_quorum, "oldest_us",
 		(json_int_t)stats_oldest_us(t, dirty), "owed_shards",
 		(json_int_t)t->packs.debt_shards, "owed_bytes",
 		(json_int_t)t->packs.debt_bytes);

@@ -9,6 +9,7 @@
 #include "fs/pace.h"
 #include "fs/roster.h"
 #include "fs/staging.h"
+#include "fs/stats.h"
 #include "fs/upload.h"
 #include "fs/write.h"
 
@@ -60,7 +61,8 @@ uint64_t write_staging_max(const struct volume *v)
 static int writer_rest(struct writer *w, const struct write_ask *ask,
 	uint64_t ms, struct pluri_err *err)
 {
-	const uint64_t until = clock_mono_ms(clock_system()) + ms;
+	const uint64_t from = clock_mono_ms(clock_system());
+	const uint64_t until = from + ms;
 	uint64_t now;
 	int r = 0;
 
@@ -75,6 +77,9 @@ static int writer_rest(struct writer *w, const struct write_ask *ask,
 				err, ECANCELED, "the write was interrupted");
 	}
 	(void)pthread_mutex_unlock(&w->lock);
+	if (ms > 0)
+		stats_add(w->v->stats, STATS_SLOWED_US,
+			1000 * (clock_mono_ms(clock_system()) - from));
 	return r;
 }
 

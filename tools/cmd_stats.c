@@ -98,6 +98,8 @@ static void cmd_head(const struct cmd_view *w)
 static void cmd_pending(const struct cmd_view *w)
 {
 	const json_t *p = cmd_part(w->now, "pending");
+	const uint64_t slowed = rates_more(
+		cmd_part(w->before, "pending"), p, "slowed_us_total");
 	char dirty[TEXT_SIZE_MAX];
 	char staged[TEXT_SIZE_MAX];
 	char owed[TEXT_SIZE_MAX];
@@ -110,6 +112,11 @@ static void cmd_pending(const struct cmd_view *w)
 		(void)printf(", the oldest for %.1f s",
 			(double)show_uint(p, "oldest_us") / 1e6);
 	(void)putchar('\n');
+	if (slowed)
+		(void)printf("slowed   writes waited %.1f s for the clouds: "
+			     "%s may be staged\n",
+			(double)slowed / 1e6,
+			show_size(p, "staged_limit_bytes", staged));
 }
 
 static void cmd_caches(const struct cmd_view *w)

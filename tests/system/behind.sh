@@ -44,6 +44,8 @@ check "more than the bound is refused" eval '! put more $((BOUND_MB + 160))'
 check "with the reason" grep -q 'No space left' "$dir/dd.err"
 note "$(tail -n 1 "$dir/dd.err")"
 check "status says it" says 'no space'
+check "stats tell how long writes waited" eval \
+	'"$pluri" stats "$ini" | grep -q "writes waited [1-9]"'
 began=$(now_ms)
 check "the next is refused as well" eval '! put next 1'
 check "and does not wait for it" test $(($(now_ms) - began)) -lt 5000

@@ -75,6 +75,9 @@ static void ended__three_requests__added_up(void **state)
 	assert_int_equal(w.step[1] + w.step[2] + w.step[5], 3);
 	stats_look(s, STATS_WRITE, &w);
 	assert_int_equal(w.requests, 0);
+	stats_add(s, STATS_SLOWED_US, 7);
+	stats_add(s, STATS_SLOWED_US, 5);
+	assert_int_equal(stats_value(s, STATS_SLOWED_US), 12);
 }
 
 static void *count_many(void *arg)
