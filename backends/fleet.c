@@ -63,6 +63,7 @@ int fleet_new(const struct fleet_options *o, struct fleet **ret,
 	if (o)
 		f->o = *o;
 	fleet_defaults(&f->o);
+	fleet_budget_init(&f->budget);
 	(void)pthread_mutex_init(&f->lock, NULL);
 	r = fleet_watch_start(f, err);
 	if (r < 0) {

@@ -29,7 +29,9 @@ struct fleet_options {
 	unsigned threads;	   /* ceiling of one store, so that a store that
 				      hangs takes none of the others'; default
 				      16, at most 64, never more at once than
-				      the store's limits().concurrency */
+				      the store's limits().concurrency; how
+				      many of these are used adapts:
+				      backends/fleet_window.h */
 	uint64_t pace_bytes;	   /* slowest acceptable transfer, bytes/s: an
 				      attempt's deadline grows by size/pace;
 				      default 100 KiB/s */
@@ -118,8 +120,12 @@ struct fleet_source {
 
 /*
  * Read object bytes [off, off + len) from `need` of n sources, first good ones
- * win: healthy and quick stores are asked first, one more is asked when one
- * fails or is slower than its hedge time (hedge_ms; 0: never). Stores that are
+ * win. Asked first are stores that are up, then local ones, then those whose
+ * answer should come first: expected time of a get of len, times how full the
+ * store's window is. One more is asked when one fails, or is slow: for longer
+ * than its store's p95 (backends/fleet_speed.h) if the budget allows (one hedge
+ * for twenty reads), and after hedge_ms in any case, sooner when it is silent
+ * for far too long. hedge_ms 0: never. Stores that are
  * DOWN are asked when nobody else is left. judge() says
  * whether the bytes are good (0) or -EBADMSG; it runs on the caller's thread,
  * at most once a source, and gets bytes of exactly len.

@@ -21,8 +21,6 @@
 #define HEALTH_PAUSE_MIN_MS 1000u
 #define HEALTH_PAUSE_MAX_MS 30000u
 #define HEALTH_BUSY_MAX_MS 60000u
-/* An older average is forgotten, so that a store gets a new chance. */
-#define HEALTH_LATENCY_MS 60000u
 
 const char *fleet_class_text(enum fleet_class c)
 {
@@ -201,37 +199,28 @@ int fleet_health_admit(struct fleet_store *s, struct fleet_op *op,
 		err, EAGAIN, "down, waiting before the next try: %s", p->text);
 }
 
-void fleet_health_latency(struct fleet_store *s, uint64_t us, bool at_least)
-{
-	const uint64_t old = fleet_health_quick(s);
-	struct fleet_pulse *p = &s->pulse;
-
-	if (at_least && us <= old)
-		return;
-	if (old == 0)
-		p->latency_us = us;
-	else
-		p->latency_us = old - old / 8 + us / 8;
-	if (p->latency_us == 0)
-		p->latency_us = 1; /* 0 is "unknown" */
-	p->seen_ms = clock_mono_ms(s->clock);
-}
-
-uint64_t fleet_health_quick(const struct fleet_store *s)
-{
-	const uint64_t now = clock_mono_ms(s->clock);
-
-	if (now - s->pulse.seen_ms > HEALTH_LATENCY_MS)
-		return 0;
-	return s->pulse.latency_us;
-}
-
 bool fleet_health_up(const struct fleet_store *s)
 {
 	const struct fleet_pulse *p = &s->pulse;
 
 	return p->breaker == FLEET_CLOSED && p->mark == FLEET_OK &&
 	       p->busy_ms <= clock_mono_ms(s->clock);
+}
+
+/* Of small ones; with the store's lock. */
+static void health_times(const struct fleet_store *s, struct fleet_health *ret)
+{
+	const uint64_t now = clock_mono_ms(s->clock);
+	const struct fleet_quantile *get = &s->speed.get[0];
+	const struct fleet_quantile *put = &s->speed.put[0];
+
+	ret->latency_us = fleet_speed_expect(&s->speed, 0, now);
+	ret->get_p50_us = fleet_quantile_us(get, 500, now);
+	ret->get_p95_us = fleet_quantile_us(get, 950, now);
+	ret->get_p99_us = fleet_quantile_us(get, 990, now);
+	ret->put_p50_us = fleet_quantile_us(put, 500, now);
+	ret->put_p95_us = fleet_quantile_us(put, 950, now);
+	ret->put_p99_us = fleet_quantile_us(put, 990, now);
 }
 
 int fleet_health(struct fleet *f, unsigned store, struct fleet_health *ret)
@@ -256,11 +245,13 @@ int fleet_health(struct fleet *f, unsigned store, struct fleet_health *ret)
 		.errors = p->errors,
 		.bytes_out = p->bytes_out,
 		.bytes_in = p->bytes_in,
-		.latency_us = p->latency_us,
+		.hedges = p->hedges,
+		.hedges_won = p->hedges_won,
 		.in_flight = s->in_flight,
 		.caps = s->limits.caps,
-		.window = s->threads_max,
+		.window = fleet_window_calls(&s->window),
 	};
+	health_times(s, ret);
 	(void)snprintf(
 		ret->text, sizeof(ret->text), "%s", marked ? p->why : p->text);
 	(void)pthread_mutex_unlock(&s->lock);

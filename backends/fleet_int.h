@@ -8,7 +8,10 @@
 #ifndef PLURI_BACKENDS_FLEET_INT_H
 #define PLURI_BACKENDS_FLEET_INT_H
 
+#include "backends/fleet_budget.h"
 #include "backends/fleet_op.h"
+#include "backends/fleet_speed.h"
+#include "backends/fleet_window.h"
 
 #define FLEET_THREADS 16u	/* of a store, by default */
 #define FLEET_THREADS_MAX 64u	/* ... with those for stuck ones */
@@ -30,10 +33,9 @@ struct fleet_pulse {
 	uint64_t try_ms;   /* when the next trial may pass */
 	uint64_t busy_ms;  /* throttled until */
 	uint64_t since_ms; /* class or mark changed */
-	uint64_t seen_ms;  /* latency was measured */
-	uint64_t latency_us;
 	uint64_t calls[4]; /* by kind */
 	uint64_t errors, bytes_out, bytes_in;
+	uint64_t hedges, hedges_won;
 };
 
 struct fleet_thread {
@@ -56,21 +58,28 @@ struct fleet_store {
 	struct pluri_backend *backend;
 	struct fleet_ops queue, running;
 	unsigned queued, in_flight, idle;
+	unsigned queued_gets;
 	unsigned late;	    /* of in_flight: stuck beyond the deadline */
+	unsigned gets;	    /* of in_flight, not late; the rest are puts, */
+	unsigned rest;	    /* dels and lists */
+	bool witness;	    /* one of them shows how slow it is */
 	unsigned telling;   /* done() callbacks under way */
 	uint64_t answer_ms; /* system monotonic: a plugin call returned */
 	bool stopping;	    /* no new calls */
 	bool drop;	    /* ... and forget queued ones */
 	bool stop;	    /* threads go home */
 	struct fleet_pulse pulse;
+	struct fleet_speed speed; /* on the options' clock */
+	struct fleet_window window; /* ... system monotonic */
 	unsigned started, alive, threads_max;
 	struct fleet_thread threads[FLEET_THREADS_MAX];
 };
 
 struct fleet {
 	struct fleet_options o; /* constant */
-	pthread_mutex_t lock;	/* guards stores */
+	pthread_mutex_t lock;	/* guards stores and budget */
 	struct fleet_store *stores[PLURI_STORES_MAX];
+	struct fleet_budget budget; /* of reads */
 	pthread_t watch;
 	pthread_mutex_t watch_lock; /* guards all below */
 	pthread_cond_t watch_cond;
@@ -89,8 +98,6 @@ int fleet_health_admit(struct fleet_store *s, struct fleet_op *op,
 	uint64_t *ret_wait_ms, struct pluri_err *err);
 void fleet_health_note(struct fleet_store *s, bool trial, enum fleet_kind kind,
 	uint64_t retry_after_ms, int code, const char *text);
-void fleet_health_latency(struct fleet_store *s, uint64_t us, bool at_least);
-uint64_t fleet_health_quick(const struct fleet_store *s); /* us; 0: unknown */
 bool fleet_health_up(const struct fleet_store *s);
 
 /* fleet_queue.c: the way of an op through its store. */
@@ -99,6 +106,12 @@ int fleet_queue_add(struct fleet *f, struct fleet_op *op,
 	uint64_t *ret_wait_ms, struct pluri_err *err);
 bool fleet_queue_told(struct fleet_op *op); /* expires op first if it is due */
 void fleet_queue_abandon(struct fleet_op *op); /* nobody wants it any more */
+/* The same, but a get of moderate size that is under way goes on, one of a
+ * store at a time: given up, it would never show how slow the store is. */
+void fleet_queue_witness(struct fleet_op *op);
+/* When it began, system monotonic us; 0: it waits in the queue. */
+uint64_t fleet_queue_began(struct fleet_op *op);
+uint64_t fleet_queue_now_us(void);
 uint64_t fleet_queue_sweep(struct fleet_store *s, struct fleet_op **tell);
 /* With the store's lock: the next that may run; the plugin has returned. */
 struct fleet_op *fleet_queue_take(struct fleet_store *s,
@@ -122,12 +135,19 @@ void fleet_watch_kick(struct fleet *f, uint64_t due_ms);
 void fleet_watch_refuse(struct fleet *f, struct fleet_put *p, int code,
 	const struct pluri_err *err);
 
-/* fleet_read.c: the order in which stores are asked. */
+/* fleet_rank.c: the order in which stores are asked. */
 struct fleet_rank {
 	bool up, local;
-	uint64_t latency_us; /* 0: unknown */
+	uint64_t latency_us; /* expected; 0: unknown */
+	uint32_t load; /* with this one, of its window: 256 is full */
 };
-void fleet_read_order(const struct fleet_rank *ranks, unsigned n,
+void fleet_rank_order(const struct fleet_rank *ranks, unsigned n,
 	unsigned *ret_order);
+/* What is known of a store that is to be asked for `bytes`. */
+struct fleet_rank fleet_rank_of(struct fleet_store *s, uint64_t bytes);
+
+/* fleet_sample.c: ask a store that has not been for long, for its speed. */
+void fleet_sample(struct fleet *f, struct fleet_store *s, const char *key,
+	uint64_t off, size_t len);
 
 #endif

@@ -47,6 +47,7 @@ struct fleet_op {
 	bool settled;	    /* its outcome is fixed; the body is fenced off */
 	bool told;	    /* ... and was handed over */
 	bool unwanted;	    /* nobody waits for it any more */
+	bool witness;	    /* ... but it goes on, for its time */
 	bool body_failed;   /* the caller's body, not the store, failed */
 	unsigned readers;   /* of the caller's body, right now */
 	uint64_t born_ms;   /* these three: system monotonic */

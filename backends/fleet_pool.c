@@ -138,6 +138,7 @@ int fleet_pool_new(const struct fleet *f, const char *name,
 	s->clock = f->o.clock;
 	s->pulse.since_ms = clock_mono_ms(s->clock);
 	s->threads_max = pool_threads(f, s->limits.concurrency);
+	fleet_window_init(&s->window, s->threads_max);
 	s->refs = 1;
 	(void)pthread_mutex_init(&s->lock, NULL);
 	clock_cond_init(&s->more);
@@ -196,6 +197,20 @@ static void pool_join(struct fleet_store *s)
 	}
 }
 
+/* Nobody waits for what only shows its time; with the lock. */
+static void pool_hush(struct fleet_store *s)
+{
+	struct fleet_op *op;
+
+	TAILQ_FOREACH(op, &s->running, link)
+	{
+		if (!op->witness)
+			continue;
+		op->unwanted = true;
+		__atomic_store_n(&op->cancel, 1, __ATOMIC_RELEASE);
+	}
+}
+
 void fleet_pool_stop(struct fleet *f, struct fleet_store *s, bool drop)
 {
 	struct pluri_backend *b;
@@ -203,6 +218,7 @@ void fleet_pool_stop(struct fleet *f, struct fleet_store *s, bool drop)
 	(void)pthread_mutex_lock(&s->lock);
 	s->stopping = true;
 	s->drop = drop;
+	pool_hush(s);
 	(void)pthread_mutex_unlock(&s->lock);
 	fleet_watch_kick(f, 0);
 	(void)pthread_mutex_lock(&s->lock);

@@ -10,7 +10,9 @@
 
 #include "backends/fleet_int.h"
 
-static uint64_t queue_now_us(void)
+#define QUEUE_WITNESS_MAX (1u << 20) /* bytes */
+
+uint64_t fleet_queue_now_us(void)
 {
 	struct timespec t;
 
@@ -35,6 +37,23 @@ static void queue_count(struct fleet_op *op, int code, const char *text)
 		s->pulse.bytes_in += op->room.len;
 }
 
+static void queue_unwitness(struct fleet_op *op)
+{
+	if (op->witness)
+		op->store->witness = false;
+	op->witness = false;
+}
+
+/* It counts in the store's window no longer. */
+static void queue_stop(struct fleet_op *op)
+{
+	if (op->kind == FLEET_GET)
+		op->store->gets--;
+	else
+		op->store->rest--;
+	queue_unwitness(op);
+}
+
 /* The op leaves the list it is in; that list's reference goes to the caller. */
 static void queue_leave(struct fleet_op *op)
 {
@@ -43,11 +62,15 @@ static void queue_leave(struct fleet_op *op)
 	if (op->step == FLEET_QUEUED) {
 		TAILQ_REMOVE(&s->queue, op, link);
 		s->queued--;
+		s->queued_gets -= op->kind == FLEET_GET;
+		queue_unwitness(op);
 	} else {
 		TAILQ_REMOVE(&s->running, op, link);
 		s->in_flight--;
 		if (op->step == FLEET_LATE)
 			s->late--;
+		else
+			queue_stop(op);
 	}
 	op->step = FLEET_GONE;
 	(void)pthread_cond_broadcast(&s->quiet);
@@ -94,6 +117,34 @@ static void queue_expire_queued(struct fleet_op *op, struct fleet_op **tell)
 	queue_unrun(op, -ETIMEDOUT, text, tell);
 }
 
+/* How long it took, or how long it was waited for in vain: what the store's
+ * speed and window learn from it. Once, before it is counted. */
+static void queue_time(struct fleet_op *op, int code)
+{
+	struct fleet_store *s = op->store;
+	const uint64_t us = fleet_queue_now_us();
+	const uint64_t took = us - op->start_us;
+	const uint64_t now = clock_mono_ms(s->clock);
+	const bool late = code == -ETIMEDOUT;
+	const bool vain = op->unwanted || op->body_failed;
+
+	if (op->counted)
+		return;
+	if (op->kind == FLEET_GET && (code == 0 || vain || late))
+		fleet_speed_got(&s->speed,
+			code == 0 ? op->room.len : op->room.cap, took,
+			code != 0, now);
+	else if (op->kind == FLEET_PUT && code == 0)
+		fleet_speed_put(&s->speed, op->body.size, took, now);
+	if (code == -EBUSY || (late && !vain))
+		fleet_window_bad(&s->window, op->start_us, us);
+	else if (code == 0)
+		fleet_window_good(&s->window,
+			s->queued > 0 ||
+				s->gets + s->rest >=
+					fleet_window_calls(&s->window));
+}
+
 static uint64_t queue_due_ms(const struct fleet_op *op)
 {
 	switch (op->step) {
@@ -128,8 +179,10 @@ static void queue_expire(struct fleet_op *op, struct fleet_op **tell)
 		fleet_op_settle(op, -ETIMEDOUT, text, tell);
 		return;
 	}
+	queue_stop(op);
 	op->step = FLEET_LATE;
 	op->store->late++;
+	queue_time(op, -ETIMEDOUT);
 	/* Its thread may never come back: another one takes its place */
 	fleet_pool_grow(op->store);
 	(void)pthread_cond_signal(&op->store->more);
@@ -200,13 +253,98 @@ void fleet_queue_abandon(struct fleet_op *op)
 	(void)pthread_mutex_unlock(&op->store->lock);
 }
 
+void fleet_queue_witness(struct fleet_op *op)
+{
+	struct fleet_store *s = op->store;
+
+	bool stays;
+
+	(void)pthread_mutex_lock(&s->lock);
+	stays = op->step == FLEET_RUNNING && !s->witness && !s->stopping &&
+		op->room.cap <= QUEUE_WITNESS_MAX;
+	if (stays) {
+		op->wait = NULL;
+		op->witness = true;
+		s->witness = true;
+	}
+	(void)pthread_mutex_unlock(&s->lock);
+	if (!stays)
+		fleet_queue_abandon(op);
+}
+
+uint64_t fleet_queue_began(struct fleet_op *op)
+{
+	uint64_t us;
+
+	(void)pthread_mutex_lock(&op->store->lock);
+	us = op->step == FLEET_QUEUED ? 0 : op->start_us;
+	(void)pthread_mutex_unlock(&op->store->lock);
+	return us;
+}
+
+/*
+ * May one more get, or one more of the rest, run? A reader waits for a get, so
+ * gets come first and a quarter of the window is theirs alone; of either kind
+ * one may always run, lest one starves behind the other.
+ */
+static bool queue_may(const struct fleet_store *s, enum fleet_kind kind)
+{
+	const unsigned calls = fleet_window_calls(&s->window);
+	const unsigned all = s->gets + s->rest;
+	const bool waits = s->rest == 0 && s->queued > s->queued_gets;
+	const unsigned own = calls < 8 ? 1 : calls / 4;
+
+	if (all >= s->threads_max)
+		return false;
+	if (kind == FLEET_GET)
+		return s->gets == 0 || all + waits < calls;
+	return s->rest == 0 || (all < calls && s->rest + own < calls);
+}
+
+/* The first that may run; gets stand before all others. */
+static struct fleet_op *queue_first(const struct fleet_store *s)
+{
+	const bool get = queue_may(s, FLEET_GET);
+	const bool rest = queue_may(s, FLEET_PUT);
+	struct fleet_op *op;
+
+	if (!get && !rest)
+		return NULL;
+	TAILQ_FOREACH(op, &s->queue, link)
+	{
+		if (op->kind == FLEET_GET ? get : rest)
+			return op;
+	}
+	return NULL;
+}
+
+static void queue_start(struct fleet_op *op, uint64_t now)
+{
+	struct fleet_store *s = op->store;
+
+	TAILQ_REMOVE(&s->queue, op, link);
+	s->queued--;
+	s->queued_gets -= op->kind == FLEET_GET;
+	TAILQ_INSERT_TAIL(&s->running, op, link);
+	s->in_flight++;
+	if (op->kind == FLEET_GET)
+		s->gets++;
+	else
+		s->rest++;
+	op->step = FLEET_RUNNING;
+	/* A waiting caller's deadline stands; a put's time runs now */
+	if (op->put)
+		op->deadline_ms = now + op->span_ms;
+	op->start_us = fleet_queue_now_us();
+	s->pulse.calls[op->kind]++;
+}
+
 struct fleet_op *fleet_queue_take(struct fleet_store *s, struct fleet_op **tell)
 {
 	const uint64_t now = fleet_now_ms();
 	struct fleet_op *op;
 
-	while (s->in_flight - s->late < s->threads_max &&
-		(op = TAILQ_FIRST(&s->queue)) != NULL) {
+	while ((op = queue_first(s)) != NULL) {
 		struct pluri_err e = {0};
 		uint64_t wait_ms = 0;
 
@@ -221,16 +359,7 @@ struct fleet_op *fleet_queue_take(struct fleet_store *s, struct fleet_op **tell)
 			queue_unrun(op, -EAGAIN, e.text, tell);
 			continue;
 		}
-		TAILQ_REMOVE(&s->queue, op, link);
-		s->queued--;
-		TAILQ_INSERT_TAIL(&s->running, op, link);
-		s->in_flight++;
-		op->step = FLEET_RUNNING;
-		/* A waiting caller's deadline stands; a put's time runs now */
-		if (op->put)
-			op->deadline_ms = now + op->span_ms;
-		op->start_us = queue_now_us();
-		s->pulse.calls[op->kind]++;
+		queue_start(op, now);
 		return op;
 	}
 	return NULL;
@@ -239,7 +368,6 @@ struct fleet_op *fleet_queue_take(struct fleet_store *s, struct fleet_op **tell)
 void fleet_queue_return(struct fleet_op *op, int code, uint64_t retry_after_ms,
 	const char *text, struct fleet_op **tell)
 {
-	const uint64_t us = queue_now_us() - op->start_us;
 	struct fleet_store *s = op->store;
 	/* Told to stop, or failed by its body: that proves nothing. */
 	const bool vain = code < 0 && (op->unwanted || op->body_failed);
@@ -248,8 +376,9 @@ void fleet_queue_return(struct fleet_op *op, int code, uint64_t retry_after_ms,
 	s->answer_ms = fleet_now_ms();
 	if (!op->settled)
 		op->retry_after_ms = retry_after_ms;
-	if (op->kind == FLEET_GET && !op->counted && (code == 0 || vain))
-		fleet_health_latency(s, us, vain);
+	queue_time(op, code);
+	/* The window may have grown: then another one may run, too */
+	(void)pthread_cond_signal(&s->more);
 	if (op->step == FLEET_LATE && code == -ECANCELED) {
 		/* It was the deadline that cancelled it */
 		code = -ETIMEDOUT;
@@ -259,6 +388,22 @@ void fleet_queue_return(struct fleet_op *op, int code, uint64_t retry_after_ms,
 	queue_count(op, vain ? -ECANCELED : code, text);
 	fleet_op_settle(op, code, text, tell);
 	fleet_op_free(op);
+}
+
+/* A get goes before all that is no get. */
+static void queue_insert(struct fleet_op *op)
+{
+	struct fleet_store *s = op->store;
+	struct fleet_op *at = TAILQ_FIRST(&s->queue);
+
+	while (op->kind == FLEET_GET && at && at->kind == FLEET_GET)
+		at = TAILQ_NEXT(at, link);
+	if (op->kind == FLEET_GET && at)
+		TAILQ_INSERT_BEFORE(at, op, link);
+	else
+		TAILQ_INSERT_TAIL(&s->queue, op, link);
+	s->queued++;
+	s->queued_gets += op->kind == FLEET_GET;
 }
 
 int fleet_queue_add(struct fleet *f, struct fleet_op *op, uint64_t *ret_wait_ms,
@@ -280,8 +425,7 @@ int fleet_queue_add(struct fleet *f, struct fleet_op *op, uint64_t *ret_wait_ms,
 	if (r == 0) {
 		op->born_ms = now;
 		(void)atomic_fetch_add(&op->refs, 1);
-		TAILQ_INSERT_TAIL(&s->queue, op, link);
-		s->queued++;
+		queue_insert(op);
 		fleet_pool_grow(s);
 		(void)pthread_cond_signal(&s->more);
 	}

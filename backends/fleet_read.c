@@ -17,8 +17,11 @@ enum read_step { READ_IDLE, READ_ASKED, READ_GOOD, READ_BAD };
 struct read_racer {
 	enum read_step step;
 	bool up; /* its store, when the read began */
+	bool hedge; /* asked since another one was slow */
 	bool hedged; /* another one was asked in its stead */
-	uint64_t hedge_ms; /* when that is due */
+	struct fleet_patience patience;
+	uint64_t hedge_ms; /* when that is due, */
+	uint64_t must_ms; /* ... and when at the latest */
 	struct fleet_store *store;
 	struct fleet_op *op;
 	uint8_t *bytes; /* of a good one */
@@ -39,76 +42,36 @@ struct read_race {
 	bool stopped;
 };
 
-/* --- order ---------------------------------------------------------------- */
-
-/* Unknown latencies stand in the middle of the known ones: their median, since
- * a mean would follow one outlier. */
-static uint64_t read_middle(const struct fleet_rank *ranks, unsigned n)
-{
-	uint64_t known[PLURI_SHARDS_MAX];
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < n; i++) {
-		const uint64_t us = ranks[i].latency_us;
-		unsigned at = count;
-
-		if (us == 0)
-			continue;
-		for (; at > 0 && known[at - 1] > us; at--)
-			known[at] = known[at - 1];
-		known[at] = us;
-		count++;
-	}
-	return count ? known[count / 2] : 0;
-}
-
-static bool read_before(
-	const struct fleet_rank *a, const struct fleet_rank *b, uint64_t middle)
-{
-	if (a->up != b->up)
-		return a->up;
-	if (a->local != b->local)
-		return a->local;
-	return (a->latency_us ? a->latency_us : middle) <
-	       (b->latency_us ? b->latency_us : middle);
-}
-
-void fleet_read_order(
-	const struct fleet_rank *ranks, unsigned n, unsigned *ret_order)
-{
-	const uint64_t middle = read_middle(ranks, n);
-
-	for (unsigned i = 0; i < n; i++) {
-		unsigned at = i;
-
-		while (at > 0 && read_before(&ranks[i],
-					 &ranks[ret_order[at - 1]], middle)) {
-			ret_order[at] = ret_order[at - 1];
-			at--;
-		}
-		ret_order[at] = i;
-	}
-}
-
 static void read_line_up(struct read_race *race)
 {
+	const struct fleet_read *r = race->r;
 	struct fleet_rank ranks[PLURI_SHARDS_MAX] = {0};
 
-	for (unsigned i = 0; i < race->r->n; i++) {
+	for (unsigned i = 0; i < r->n; i++) {
 		struct fleet_store *s =
-			fleet_store_of(race->f, race->r->sources[i].store);
+			fleet_store_of(race->f, r->sources[i].store);
 
 		race->racers[i].store = s;
 		if (!s)
 			continue;
-		(void)pthread_mutex_lock(&s->lock);
-		ranks[i].up = fleet_health_up(s);
-		ranks[i].local = (s->limits.caps & PLURI_CAP_LOCAL) != 0;
-		ranks[i].latency_us = fleet_health_quick(s);
-		(void)pthread_mutex_unlock(&s->lock);
+		ranks[i] = fleet_rank_of(s, r->len);
 		race->racers[i].up = ranks[i].up;
 	}
-	fleet_read_order(ranks, race->r->n, race->order);
+	fleet_rank_order(ranks, r->n, race->order);
+}
+
+/* Those that are not asked are not forgotten. */
+static void read_sample(struct read_race *race)
+{
+	const struct fleet_read *r = race->r;
+
+	for (unsigned at = r->need; at < r->n && r->hedge_ms; at++) {
+		const unsigned i = race->order[at];
+
+		if (race->racers[i].step == READ_IDLE && race->racers[i].up)
+			fleet_sample(race->f, race->racers[i].store,
+				r->sources[i].key, r->off, r->len);
+	}
 }
 
 /* --- asking --------------------------------------------------------------- */
@@ -119,6 +82,23 @@ static void read_bad(struct read_racer *racer, int code, const char *text)
 	racer->code = code;
 	(void)snprintf(racer->text, sizeof(racer->text), "%.*s",
 		(int)sizeof(racer->text) - 1, text[0] ? text : strerror(-code));
+}
+
+/* How long this one is waited for. */
+static void read_wind(
+	const struct read_race *race, struct read_racer *racer, uint64_t now)
+{
+	struct fleet_store *s = racer->store;
+
+	racer->hedge_ms = UINT64_MAX;
+	if (race->r->hedge_ms == 0)
+		return;
+	(void)pthread_mutex_lock(&s->lock);
+	racer->patience = fleet_speed_patience(&s->speed, race->r->len,
+		race->r->hedge_ms, clock_mono_ms(s->clock));
+	(void)pthread_mutex_unlock(&s->lock);
+	racer->hedge_ms = now + racer->patience.ms;
+	racer->must_ms = now + racer->patience.must_ms;
 }
 
 static int read_submit(
@@ -152,13 +132,13 @@ static int read_submit(
 	code = fleet_queue_add(race->f, op, &wait_ms, err);
 	if (code < 0)
 		return code;
-	racer->hedge_ms = r->hedge_ms ? now + r->hedge_ms : UINT64_MAX;
+	read_wind(race, racer, now);
 	racer->op = pluri_steal(op);
 	return 0;
 }
 
-/* Ask one more; false when nobody is left. */
-static bool read_ask(struct read_race *race)
+/* Ask one more: who, or NULL when nobody is left. */
+static struct read_racer *read_ask(struct read_race *race)
 {
 	while (race->next < race->r->n) {
 		const unsigned i = race->order[race->next++];
@@ -169,11 +149,11 @@ static bool read_ask(struct read_race *race)
 		if (code == 0) {
 			racer->step = READ_ASKED;
 			race->asked++;
-			return true;
+			return racer;
 		}
 		read_bad(racer, code, e.text);
 	}
-	return false;
+	return NULL;
 }
 
 /* Stores that are down are no use as a hedge, only as a last resort. */
@@ -183,6 +163,62 @@ static bool read_may_hedge(const struct read_race *race)
 	       race->racers[race->order[race->next]].up;
 }
 
+static bool read_afford(struct fleet *f, bool must)
+{
+	bool may;
+
+	(void)pthread_mutex_lock(&f->lock);
+	may = fleet_budget_spend(&f->budget, must);
+	(void)pthread_mutex_unlock(&f->lock);
+	return may;
+}
+
+static void read_count(struct fleet_store *s, bool won)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	s->pulse.hedges += !won;
+	s->pulse.hedges_won += won;
+	(void)pthread_mutex_unlock(&s->lock);
+}
+
+/* Is it slow? Waiting in our own queue is not the store's doing: its time
+ * begins when it leaves it, but for the latest moment. */
+static bool read_slow(struct read_racer *racer, uint64_t now)
+{
+	const uint64_t began = fleet_queue_began(racer->op) / 1000;
+	const uint64_t from = began ? began : now;
+	uint64_t due = from + racer->patience.ms;
+
+	if (due > racer->must_ms)
+		due = racer->must_ms;
+	racer->hedge_ms = due;
+	return due <= now;
+}
+
+static void read_hedge_one(
+	struct read_race *race, struct read_racer *racer, uint64_t now)
+{
+	struct read_racer *other;
+
+	if (!read_may_hedge(race)) {
+		racer->hedged = true;
+		return;
+	}
+	if (!read_slow(racer, now))
+		return;
+	if (!read_afford(race->f, now >= racer->must_ms)) {
+		racer->patience.ms = racer->patience.must_ms;
+		racer->hedge_ms = racer->must_ms;
+		return;
+	}
+	racer->hedged = true;
+	other = read_ask(race);
+	if (!other)
+		return;
+	other->hedge = true;
+	read_count(other->store, false);
+}
+
 static void read_hedge(struct read_race *race)
 {
 	const uint64_t now = fleet_now_ms();
@@ -190,12 +226,9 @@ static void read_hedge(struct read_race *race)
 	for (unsigned i = 0; i < race->r->n; i++) {
 		struct read_racer *racer = &race->racers[i];
 
-		if (racer->step != READ_ASKED || racer->hedged ||
-			racer->hedge_ms > now)
-			continue;
-		racer->hedged = true;
-		if (read_may_hedge(race))
-			(void)read_ask(race);
+		if (racer->step == READ_ASKED && !racer->hedged &&
+			racer->hedge_ms <= now)
+			read_hedge_one(race, racer, now);
 	}
 }
 
@@ -253,6 +286,8 @@ static void read_judge(struct read_race *race, unsigned i)
 	racer->step = READ_GOOD;
 	racer->bytes = pluri_steal(op->room.data);
 	race->good++;
+	if (racer->hedge)
+		read_count(racer->store, true);
 }
 
 static void read_collect(struct read_race *race)
@@ -274,12 +309,17 @@ static void read_collect(struct read_race *race)
 
 static void read_run(struct read_race *race)
 {
+	bool sampled = false;
+
 	while (race->good < race->r->need) {
 		while (race->asked + race->good < race->r->need)
 			if (!read_ask(race))
 				break;
 		if (race->asked == 0)
 			return;
+		if (!sampled)
+			read_sample(race);
+		sampled = true;
 		race->stopped =
 			race->r->stop && race->r->stop(race->r->stop_arg);
 		if (race->stopped)
@@ -351,7 +391,9 @@ static void read_clear(struct read_race *race, int *bad)
 	for (unsigned i = 0; i < race->r->n; i++) {
 		struct read_racer *racer = &race->racers[i];
 
-		if (racer->op)
+		if (racer->op && racer->hedged && race->good == race->r->need)
+			fleet_queue_witness(racer->op);
+		else if (racer->op)
 			fleet_queue_abandon(racer->op);
 		fleet_op_free(racer->op);
 		fleet_pool_unref(racer->store);
@@ -377,6 +419,9 @@ int fleet_read(struct fleet *f, const struct fleet_read *r,
 	if (race.deadline_ms == 0)
 		race.deadline_ms = fleet_now_ms() + fleet_span_ms(f, r->len);
 	fleet_wait_init(&race.wait);
+	(void)pthread_mutex_lock(&f->lock);
+	fleet_budget_earn(&f->budget, r->need);
+	(void)pthread_mutex_unlock(&f->lock);
 	read_line_up(&race);
 	read_run(&race);
 	if (race.good == r->need)

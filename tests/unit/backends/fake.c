@@ -35,6 +35,13 @@ void fake_hold(struct pluri_backend *b, bool hold)
 	(void)pthread_mutex_unlock(&b->lock);
 }
 
+void fake_delay(struct pluri_backend *b, unsigned ms)
+{
+	(void)pthread_mutex_lock(&b->lock);
+	b->delay_ms = ms;
+	(void)pthread_mutex_unlock(&b->lock);
+}
+
 static void fake_await(
 	struct pluri_backend *b, const unsigned *what, unsigned n)
 {
@@ -80,15 +87,33 @@ static bool fake_cancelled(
 	       __atomic_load_n(call->cancel, __ATOMIC_ACQUIRE);
 }
 
+/* Take as long as ordered, cancelled or not when it does not heed. */
+static void fake_linger(
+	struct pluri_backend *b, const struct pluri_call *call, unsigned ms)
+{
+	const uint64_t until = clock_mono_ms(clock_system()) + ms;
+	uint64_t now = clock_mono_ms(clock_system());
+
+	while (now < until && !fake_cancelled(b, call)) {
+		(void)clock_wait(
+			&b->cond, &b->lock, until < now + 5 ? until : now + 5);
+		now = clock_mono_ms(clock_system());
+	}
+}
+
 /* Every operation begins here: be held, then say what was ordered. */
-static int fake_enter(
-	struct pluri_backend *b, struct pluri_call *call, struct pluri_err *err)
+static int fake_enter(struct pluri_backend *b, char letter,
+	struct pluri_call *call, struct pluri_err *err)
 {
 	int code;
 
 	(void)pthread_mutex_lock(&b->lock);
+	if (b->entered < sizeof(b->trace) - 1)
+		b->trace[b->entered] = letter;
 	b->entered++;
 	(void)pthread_cond_broadcast(&b->cond);
+	if (b->delay_ms)
+		fake_linger(b, call, b->delay_ms);
 	while (b->hold && !fake_cancelled(b, call))
 		(void)clock_wait(
 			&b->cond, &b->lock, clock_mono_ms(clock_system()) + 5);
@@ -132,7 +157,7 @@ static int fake_put(struct pluri_backend *b, struct pluri_call *call,
 	const char *key, const struct pluri_body *body, uint32_t flags,
 	struct pluri_err *err)
 {
-	int r = fake_enter(b, call, err);
+	int r = fake_enter(b, 'p', call, err);
 
 	(void)key;
 	(void)flags;
@@ -153,10 +178,16 @@ static int fake_get_op(struct pluri_backend *b, struct pluri_call *call,
 	const char *key, uint64_t off, struct pluri_room *into,
 	uint64_t *ret_size, struct pluri_err *err)
 {
-	int r = fake_enter(b, call, err);
 	uint8_t *to = into->data;
+	int r;
 
 	(void)key;
+	(void)pthread_mutex_lock(&b->lock);
+	b->gets++;
+	if (b->slow_every && b->gets % b->slow_every == 0)
+		fake_linger(b, call, b->slow_ms);
+	(void)pthread_mutex_unlock(&b->lock);
+	r = fake_enter(b, 'g', call, err);
 	if (r == 0) {
 		into->len = 0;
 		while (into->len < into->cap && off + into->len < b->size) {
@@ -173,7 +204,7 @@ static int fake_del(struct pluri_backend *b, struct pluri_call *call,
 	const char *key, struct pluri_err *err)
 {
 	(void)key;
-	return fake_leave(b, fake_enter(b, call, err));
+	return fake_leave(b, fake_enter(b, 'd', call, err));
 }
 
 /* Two pages: a, b, then c. A failure comes after the first key. */
@@ -187,7 +218,7 @@ static int fake_list(struct pluri_backend *b, struct pluri_call *call,
 	(void)snprintf(key, sizeof(key), "%s%s", prefix, first ? "a" : "c");
 	r = page->each(page->arg, key, first ? 1 : 3);
 	if (r == 0)
-		r = fake_enter(b, call, err);
+		r = fake_enter(b, 'l', call, err);
 	if (r == 0 && first) {
 		(void)snprintf(key, sizeof(key), "%sb", prefix);
 		r = page->each(page->arg, key, 2);
@@ -293,6 +324,27 @@ int fake_get(struct fake_scene *s, unsigned store, uint64_t ms, unsigned flags,
 	return fleet_get(s->fleet,
 		&(struct fleet_at){store, "k", fake_soon(ms), flags}, 0, &into,
 		NULL, err);
+}
+
+int fake_mirror(struct fleet *f, uint32_t hedge_ms)
+{
+	struct fleet_source sources[FAKE_STORES] = {0};
+	struct fleet_answer answer = {0};
+	const struct fleet_read r = {
+		.sources = sources,
+		.n = FAKE_STORES,
+		.need = 1,
+		.len = 100,
+		.deadline_ms = fake_soon(8000),
+		.hedge_ms = hedge_ms,
+	};
+	int code;
+
+	for (unsigned i = 0; i < FAKE_STORES; i++)
+		sources[i] = (struct fleet_source){i, i, "k"};
+	code = fleet_read(f, &r, &answer, NULL, NULL);
+	free(answer.bytes);
+	return code < 0 ? code : (int)answer.source;
 }
 
 struct fleet_health fake_health(struct fake_scene *s, unsigned store)

@@ -22,6 +22,11 @@ struct pluri_backend {
 	uint64_t retry_after_ms; /* ... with EBUSY */
 	bool hold;		 /* calls block */
 	bool heeds;		 /* ... but heed cancel */
+	unsigned delay_ms;	 /* calls take so long */
+	unsigned slow_ms;	 /* ... and gets with a turn for it, so long */
+	unsigned slow_every;	 /* 10: the 10th, 20th... get; 0: none */
+	unsigned gets;
+	char trace[64]; /* a letter for each call: g, p, d, l */
 	uint64_t size;
 	uint8_t spoil; /* added to each byte */
 	bool lies;     /* get claims a byte more than there is room for */
@@ -37,6 +42,7 @@ extern const struct pluri_backend_ops fake_ops;
 void fake_init(struct pluri_backend *b);
 void fake_say(struct pluri_backend *b, int code, unsigned times);
 void fake_hold(struct pluri_backend *b, bool hold);
+void fake_delay(struct pluri_backend *b, unsigned ms);
 /* Wait (10 s at most, then the test dies) for so many calls. */
 void fake_await_entered(struct pluri_backend *b, unsigned n);
 void fake_await_left(struct pluri_backend *b, unsigned n);
@@ -66,6 +72,8 @@ int fake_scene_free(void **state); /* releases all, checks all is closed */
 uint64_t fake_soon(uint64_t ms); /* a deadline */
 int fake_get(struct fake_scene *s, unsigned store, uint64_t ms, unsigned flags,
 	struct pluri_err *err);
+/* Read what stores 0 to 2 all have: which answered, or a code. */
+int fake_mirror(struct fleet *f, uint32_t hedge_ms);
 struct fleet_health fake_health(struct fake_scene *s, unsigned store);
 
 #endif

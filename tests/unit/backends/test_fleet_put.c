@@ -324,7 +324,8 @@ static void put__queued_behind_hung_ones__done_all_the_same(void **state)
 		put_await(&p[i], &p[i].done, 1);
 	for (unsigned i = 0; i < 100; i++)
 		assert_true(p[i].code == -ETIMEDOUT || p[i].code == -EAGAIN);
-	assert_in_range(fake_entered(&s->b[0]), 4, 64);
+	/* One place of four is kept for gets */
+	assert_in_range(fake_entered(&s->b[0]), 3, 64);
 }
 
 static void remove__puts_under_way__finish_first(void **state)
