@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/crew.h"
 #include "chunker/digest.h"
 #include "fs/commit.h"
 #include "fs/flush.h"
@@ -11,11 +12,14 @@
 
 #define FLUSH_BATCH_BYTES (8u << 20)
 #define FLUSH_BATCH_CHUNKS 64u
+#define FLUSH_CREW_BYTES (512u << 10) /* fewer are not worth waking others */
 
 struct flush_item { /* one chunk of the batch */
 	struct extent e;
 	struct pluri_digest id;
 	const uint8_t *data; /* in the arena */
+	int code; /* of its naming or encoding, -errno */
+	struct encoded *enc; /* owned, until it is appended */
 	bool fresh; /* appended by this flush: row is to be added */
 	struct chunk_row row;
 };
@@ -32,23 +36,45 @@ struct flush {
 	struct flush_item item[FLUSH_BATCH_CHUNKS];
 };
 
+/* One step for each chunk of the batch, by whoever has time; 0, or the first
+ * failure of any. No lock is held. */
+static int flush_each(struct flush *f, void (*step)(void *arg, unsigned i),
+	const char *what, struct pluri_err *err)
+{
+	if (f->arena_len >= FLUSH_CREW_BYTES)
+		crew_each(f->v->crew, f->items, step, f);
+	else
+		for (unsigned i = 0; i < f->items; i++)
+			step(f, i);
+	for (unsigned i = 0; i < f->items; i++)
+		if (f->item[i].code < 0)
+			return pluri_fail(err, -f->item[i].code,
+				"cannot %s a chunk of %u bytes", what,
+				f->item[i].e.len);
+	return 0;
+}
+
+static void flush_name(void *arg, unsigned i)
+{
+	struct flush *f = arg;
+	struct flush_item *it = &f->item[i];
+
+	it->code = digest_chunk(
+		f->v->keys, (struct pluri_span){it->data, it->e.len}, &it->id);
+}
+
 /* Which chunks are stored already, in one question. */
 static int flush_ask(struct flush *f, struct pluri_err *err)
 {
 	struct pluri_digest ids[FLUSH_BATCH_CHUNKS];
 	uint64_t nums[FLUSH_BATCH_CHUNKS];
 	struct meta_tx *tx = NULL;
-	int r = 0;
+	int r = flush_each(f, flush_name, "name", err);
 
-	for (unsigned i = 0; i < f->items && r >= 0; i++) {
-		struct flush_item *it = &f->item[i];
-
-		r = digest_chunk(f->v->keys,
-			(struct pluri_span){it->data, it->e.len}, &it->id);
-		ids[i] = it->id;
-	}
 	if (r < 0)
-		return pluri_fail(err, -r, "cannot name a chunk");
+		return r;
+	for (unsigned i = 0; i < f->items; i++)
+		ids[i] = f->item[i].id;
 	r = meta_begin(f->v->meta, &tx, err);
 	if (r < 0)
 		return r;
@@ -58,16 +84,34 @@ static int flush_ask(struct flush *f, struct pluri_err *err)
 	return r;
 }
 
+/* The same content twice in one batch is appended once. */
+static bool flush_twin(const struct flush *f, unsigned at)
+{
+	for (unsigned i = 0; i < at; i++)
+		if (memcmp(&f->item[i].id, &f->item[at].id,
+			    sizeof(f->item[at].id)) == 0)
+			return true;
+	return false;
+}
+
+static void flush_encode(void *arg, unsigned i)
+{
+	struct flush *f = arg;
+	struct flush_item *it = &f->item[i];
+
+	if (it->e.chunk == 0 && !flush_twin(f, i))
+		it->code = encode_chunk(&f->pol.encode, &it->id,
+			(struct pluri_span){it->data, it->e.len}, &it->enc,
+			NULL);
+}
+
 static int flush_append(
 	struct flush *f, struct flush_item *it, struct pluri_err *err)
 {
-	pluri_auto(encoded) enc = NULL;
+	const struct encoded *enc = it->enc;
 	struct pack_place place;
-	int r = encode_chunk(&f->pol.encode, &it->id,
-		(struct pluri_span){it->data, it->e.len}, &enc, err);
+	int r;
 
-	if (r < 0)
-		return r;
 	it->row.id = it->id;
 	it->row.plain = enc->plain;
 	it->row.frames = enc->frames;
@@ -83,27 +127,21 @@ static int flush_append(
 	return 0;
 }
 
-/* The same content twice in one batch is appended once. */
-static bool flush_twin(const struct flush *f, unsigned at)
-{
-	for (unsigned i = 0; i < at; i++)
-		if (memcmp(&f->item[i].id, &f->item[at].id,
-			    sizeof(f->item[at].id)) == 0)
-			return true;
-	return false;
-}
-
-/* *ret_kept: how many items, from the first, are in packs; also on failure. */
+/* Into packs, in the file's order. *ret_kept: how many items, from the first,
+ * are there; also on failure. */
 static int flush_store(
 	struct flush *f, unsigned *ret_kept, struct pluri_err *err)
 {
-	int r = 0;
-	unsigned i;
+	int r = flush_each(f, flush_encode, "encode", err);
+	unsigned kept = 0;
 
-	for (i = 0; i < f->items && r >= 0; i++)
-		if (f->item[i].e.chunk == 0 && !flush_twin(f, i))
+	for (unsigned i = 0; i < f->items; i++) {
+		if (r >= 0 && f->item[i].enc)
 			r = flush_append(f, &f->item[i], err);
-	*ret_kept = r < 0 ? i - 1 : i;
+		kept += r >= 0;
+		encoded_free(pluri_steal(f->item[i].enc));
+	}
+	*ret_kept = kept;
 	return r;
 }
 

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/crew.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "fs/balance.h"
@@ -27,6 +28,7 @@
 
 #define VOLUME_LEAVING "leaving"
 #define VOLUME_LEAVE_MS 20000u
+#define VOLUME_CREW 15u /* threads */
 
 /* --- the state directory and its lock ------------------------------------ */
 
@@ -240,6 +242,8 @@ static int volume_steps(struct volume *v, struct pluri_err *err)
 	if (r >= 0)
 		r = roster_open(v, &v->roster, err);
 	if (r >= 0)
+		r = crew_new(crew_others(VOLUME_CREW), "crew", &v->crew, err);
+	if (r >= 0)
 		r = cache_new(v->config->memory, &v->cache, err);
 	if (r >= 0)
 		r = volume_nodes(v, err);
@@ -277,6 +281,7 @@ static void volume_drop(struct volume *v)
 	watch_free(v->watch);
 	reader_free(v->reader);
 	writer_free(v->writer);
+	crew_free(v->crew);
 	trim_free(v->trim);
 	staging_halt(v->staging);
 	upload_free(v->upload);

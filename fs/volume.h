@@ -39,6 +39,7 @@ struct volume {
 	struct nodes *nodes;	   /* fs/node.h */
 	struct trim *trim;	   /* fs/trim.h */
 	struct writer *writer;	   /* fs/write.h */
+	struct crew *crew;	   /* cores for long work on bytes */
 	struct reader *reader;	   /* fs/read.h */
 	struct balance *balance;   /* fs/balance.h */
 	struct watch *watch;	   /* fs/watch.h */
