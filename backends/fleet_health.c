@@ -242,6 +242,8 @@ int fleet_health(struct fleet *f, unsigned store, struct fleet_health *ret)
 		.gets = p->calls[FLEET_GET],
 		.dels = p->calls[FLEET_DEL],
 		.lists = p->calls[FLEET_LIST],
+		.puts_us = p->busy_us[FLEET_PUT],
+		.gets_us = p->busy_us[FLEET_GET],
 		.errors = p->errors,
 		.bytes_out = p->bytes_out,
 		.bytes_in = p->bytes_in,

@@ -39,6 +39,7 @@ struct fleet_health {
 	char text[PLURI_ERR_TEXT]; /* story of the last failure, "" if OK */
 	uint64_t since_ms;	/* monotonic: when class last changed */
 	uint64_t puts, gets, dels, lists, errors; /* attempts since start */
+	uint64_t puts_us, gets_us; /* what those took that ended, in all */
 	uint64_t bytes_out, bytes_in;
 	uint64_t latency_us; /* of get: exponential average; 0: unknown */
 	uint32_t in_flight;

@@ -34,6 +34,7 @@ struct fleet_pulse {
 	uint64_t busy_ms;  /* throttled until */
 	uint64_t since_ms; /* class or mark changed */
 	uint64_t calls[4]; /* by kind */
+	uint64_t busy_us[4]; /* of calls that ended or were given up */
 	uint64_t errors, bytes_out, bytes_in;
 	uint64_t hedges, hedges_won;
 };

@@ -130,6 +130,7 @@ static void queue_time(struct fleet_op *op, int code)
 
 	if (op->counted)
 		return;
+	s->pulse.busy_us[op->kind] += took;
 	if (op->kind == FLEET_GET && (code == 0 || vain || late))
 		fleet_speed_got(&s->speed,
 			code == 0 ? op->room.len : op->room.cap, took,

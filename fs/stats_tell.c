@@ -196,6 +196,10 @@ static json_t *stats_store(const struct stats_told *t, unsigned i)
 	if (!j)
 		return NULL;
 	(void)json_object_set_new(
+		j, "gets_us_total", json_integer((json_int_t)h.gets_us));
+	(void)json_object_set_new(
+		j, "puts_us_total", json_integer((json_int_t)h.puts_us));
+	(void)json_object_set_new(
 		j, "window", json_integer((json_int_t)h.window));
 	(void)json_object_set_new(
 		j, "hedges_total", json_integer((json_int_t)h.hedges));

@@ -169,11 +169,44 @@ static int cmd_requests(const struct cmd_view *w)
 	return show_table_end(&t);
 }
 
+/* What one call took, of those since `before`. */
+static void cmd_cell_mean(struct show_table *t, const json_t *before,
+	const json_t *now, const char *us, const char *calls)
+{
+	const uint64_t n = rates_more(before, now, calls);
+
+	cmd_cell_ms(t, n ? rates_more(before, now, us) / n : 0);
+}
+
+static void cmd_store(
+	struct show_table *t, const struct cmd_view *w, const json_t *s)
+{
+	const json_t *old = rates_named(
+		cmd_part(w->before, "stores"), show_text(s, "name"));
+
+	show_table_cell(t, "%s%s", show_text(s, "name"),
+		json_is_false(cmd_part(s, "up")) ? " DOWN" : "");
+	cmd_cell(t, w, cmd_more(w, old, s, "gets_total"));
+	cmd_cell_bytes(t, cmd_more(w, old, s, "in_bytes_total"));
+	cmd_cell_mean(t, old, s, "gets_us_total", "gets_total");
+	cmd_cell(t, w, cmd_more(w, old, s, "puts_total"));
+	cmd_cell_bytes(t, cmd_more(w, old, s, "out_bytes_total"));
+	cmd_cell_mean(t, old, s, "puts_us_total", "puts_total");
+	cmd_cell_ms(t, show_uint(s, "get_p50_us"));
+	cmd_cell_ms(t, show_uint(s, "get_p99_us"));
+	cmd_cell(t, w, cmd_more(w, old, s, "hedges_total"));
+	cmd_cell(t, w, cmd_more(w, old, s, "errors_total"));
+	show_table_cell(t, "%llu/%llu",
+		(unsigned long long)show_uint(s, "in_flight"),
+		(unsigned long long)show_uint(s, "window"));
+	cmd_cell_bytes(t, (double)show_uint(s, "owed_bytes"));
+}
+
 static int cmd_stores(const struct cmd_view *w)
 {
-	static const char *const heads[] = {"STORE", ">GET", ">PUT", ">IN",
-		">OUT", ">ERR", ">BUSY", ">HEDGE", ">GET ms", ">p99", ">PUT ms",
-		">p99", ">OWED", NULL};
+	static const char *const heads[] = {"STORE", ">GET", ">IN", ">ms",
+		">PUT", ">OUT", ">ms", ">P50", ">P99", ">HEDGE", ">ERR",
+		">BUSY", ">OWED", NULL};
 	struct show_table t;
 	const json_t *s;
 	size_t i;
@@ -181,26 +214,7 @@ static int cmd_stores(const struct cmd_view *w)
 	show_table_start(&t, heads);
 	json_array_foreach(cmd_part(w->now, "stores"), i, s)
 	{
-		const json_t *old = rates_named(
-			cmd_part(w->before, "stores"), show_text(s, "name"));
-		const uint64_t p50 = show_uint(s, "get_p50_us");
-
-		show_table_cell(&t, "%s%s", show_text(s, "name"),
-			json_is_false(cmd_part(s, "up")) ? " DOWN" : "");
-		cmd_cell(&t, w, cmd_more(w, old, s, "gets_total"));
-		cmd_cell(&t, w, cmd_more(w, old, s, "puts_total"));
-		cmd_cell_bytes(&t, cmd_more(w, old, s, "in_bytes_total"));
-		cmd_cell_bytes(&t, cmd_more(w, old, s, "out_bytes_total"));
-		cmd_cell(&t, w, cmd_more(w, old, s, "errors_total"));
-		show_table_cell(&t, "%llu/%llu",
-			(unsigned long long)show_uint(s, "in_flight"),
-			(unsigned long long)show_uint(s, "window"));
-		cmd_cell(&t, w, cmd_more(w, old, s, "hedges_total"));
-		cmd_cell_ms(&t, p50 ? p50 : show_uint(s, "get_us"));
-		cmd_cell_ms(&t, show_uint(s, "get_p99_us"));
-		cmd_cell_ms(&t, show_uint(s, "put_p50_us"));
-		cmd_cell_ms(&t, show_uint(s, "put_p99_us"));
-		cmd_cell_bytes(&t, (double)show_uint(s, "owed_bytes"));
+		cmd_store(&t, w, s);
 	}
 	return show_table_end(&t);
 }

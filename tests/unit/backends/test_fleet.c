@@ -219,6 +219,7 @@ static void put_one__body__passed_whole(void **state)
 		0);
 	assert_int_equal(fake_health(s, 0).puts, 1);
 	assert_int_equal(fake_health(s, 0).bytes_out, 20);
+	assert_int_equal(fake_health(s, 0).gets_us, 0);
 	fake_say(&s->b[0], -EEXIST, 1);
 	assert_int_equal(
 		fleet_put_one(s->fleet, 0, "k", body, fake_soon(5000), 0, NULL),

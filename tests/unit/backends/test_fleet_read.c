@@ -213,6 +213,7 @@ static void read__source_hangs__hedge_wins_and_one_cancelled(void **state)
 	while (fake_health(s, 0).in_flight > 0)
 		(void)sched_yield();
 	assert_true(fake_health(s, 0).latency_us > 10000);
+	assert_true(fake_health(s, 0).gets_us > 10000);
 	drop(&rd);
 }
 
