@@ -127,8 +127,9 @@ struct fleet_source {
  * for twenty reads), and after hedge_ms in any case, sooner when it is silent
  * for far too long. hedge_ms 0: never. Stores that are
  * DOWN are asked when nobody else is left. judge() says
- * whether the bytes are good (0) or -EBADMSG; it runs on the caller's thread,
- * at most once a source, and gets bytes of exactly len.
+ * whether the bytes are good (0) or -EBADMSG, or 1: some are, which will do,
+ * and the others count against the store all the same. It runs on the caller's
+ * thread, at most once a source, and gets bytes of exactly len.
  * Failing sources are told in bad[] (n of them, may be NULL): 0 not asked or
  * good, else -errno.
  *

@@ -277,9 +277,9 @@ static void read_judge(struct read_race *race, unsigned i)
 			bytes.len, (unsigned long long)r->off, r->len);
 	else if (r->judge)
 		code = r->judge(r->arg, r->sources[i].index, bytes, &e);
+	if (code == -EBADMSG || code > 0)
+		read_blame(racer->store, e.text);
 	if (code < 0) {
-		if (code == -EBADMSG)
-			read_blame(racer->store, e.text);
 		read_bad(racer, code, e.text);
 		return;
 	}

@@ -9,6 +9,7 @@
 #define CACHE_BELLS 64u /* a power of two */
 #define CACHE_STOP_MS 100u /* between two questions whether to go on */
 
+enum cache_queue { CACHE_AHEAD, CACHE_ONCE, CACHE_HOT, CACHE_QUEUES };
 enum frame_state { CACHE_EMPTY, CACHE_LOADING, CACHE_READY, CACHE_FAILED };
 
 struct cache_frame {
@@ -18,13 +19,21 @@ struct cache_frame {
 	uint32_t pins;
 	uint32_t waiters;
 	enum frame_state state;
-	bool listed; /* in its bucket and in the order of use */
+	bool listed; /* in its bucket and its queue */
+	bool neighbour;
+	enum cache_queue queue;
+	uint64_t since; /* AHEAD: c->loaded; ONCE: c->uses when it came there */
 	struct cache_frame *next; /* in the bucket */
-	struct cache_frame *older; /* order of use */
+	struct cache_frame *older; /* in the queue */
 	struct cache_frame *newer;
 	struct pluri_err err; /* of FAILED */
 	uint32_t cap; /* bytes of data */
 	uint8_t data[];
+};
+
+struct cache_line {
+	struct cache_frame *newest, *oldest; /* by use */
+	uint64_t bytes;
 };
 
 struct cache {
@@ -34,8 +43,9 @@ struct cache {
 	pthread_cond_t bell[CACHE_BELLS];
 	uint64_t max;
 	struct cache_stats stats;
-	struct cache_frame *newest;
-	struct cache_frame *oldest;
+	uint64_t loaded; /* bytes, ever */
+	uint64_t uses; /* of frames, ever */
+	struct cache_line line[CACHE_QUEUES];
 	struct cache_frame *bucket[CACHE_BUCKETS];
 };
 
@@ -76,20 +86,51 @@ static void cache_ring(struct cache *c, const struct cache_frame *f)
 		(void)pthread_cond_broadcast(cache_bell(c, f));
 }
 
-static void cache_order_out(struct cache *c, struct cache_frame *f)
+static uint64_t cache_weight(const struct cache_frame *f)
 {
-	*(f->newer ? &f->newer->older : &c->newest) = f->older;
-	*(f->older ? &f->older->newer : &c->oldest) = f->newer;
-	f->newer = NULL;
-	f->older = NULL;
+	return sizeof(*f) + f->cap;
 }
 
-static void cache_order_in(struct cache *c, struct cache_frame *f)
+static void cache_order_out(struct cache *c, struct cache_frame *f)
 {
-	f->older = c->newest;
+	struct cache_line *l = &c->line[f->queue];
+
+	*(f->newer ? &f->newer->older : &l->newest) = f->older;
+	*(f->older ? &f->older->newer : &l->oldest) = f->newer;
 	f->newer = NULL;
-	*(c->newest ? &c->newest->newer : &c->oldest) = f;
-	c->newest = f;
+	f->older = NULL;
+	l->bytes -= cache_weight(f);
+}
+
+static void cache_order_in(
+	struct cache *c, struct cache_frame *f, enum cache_queue queue)
+{
+	struct cache_line *l = &c->line[queue];
+
+	f->queue = queue;
+	f->older = l->newest;
+	f->newer = NULL;
+	*(l->newest ? &l->newest->newer : &l->oldest) = f;
+	l->newest = f;
+	l->bytes += cache_weight(f);
+}
+
+/* A program wants it. */
+static void cache_use(struct cache *c, struct cache_frame *f)
+{
+	enum cache_queue to = f->queue;
+
+	c->uses++;
+	if (f->queue == CACHE_AHEAD) {
+		to = CACHE_ONCE;
+		f->since = c->uses;
+		if (f->neighbour)
+			c->stats.used += f->cap;
+	} else if (f->queue == CACHE_ONCE && c->uses - f->since > CACHE_AGAIN) {
+		to = CACHE_HOT;
+	}
+	cache_order_out(c, f);
+	cache_order_in(c, f, to);
 }
 
 /* Nobody finds it any more; freed here, or with its last pin. */
@@ -102,23 +143,58 @@ static void cache_unlist(struct cache *c, struct cache_frame *f)
 			p = &(*p)->next;
 		*p = f->next;
 		cache_order_out(c, f);
-		c->stats.bytes -= sizeof(*f) + f->cap;
+		c->stats.bytes -= cache_weight(f);
 		f->listed = false;
 	}
 	if (f->pins == 0)
 		free(f);
 }
 
+/* The oldest that nobody has pinned. */
+static struct cache_frame *cache_idle(const struct cache *c, enum cache_queue q)
+{
+	struct cache_frame *f = c->line[q].oldest;
+
+	while (f && f->pins)
+		f = f->newer;
+	return f;
+}
+
+/* Has what was brought unasked had its time? */
+static bool cache_stale(const struct cache *c)
+{
+	const struct cache_line *l = &c->line[CACHE_AHEAD];
+
+	return l->bytes > c->max / 2 ||
+	       (l->oldest && c->loaded - l->oldest->since > c->max);
+}
+
+static struct cache_frame *cache_victim(const struct cache *c)
+{
+	enum cache_queue order[CACHE_QUEUES] = {
+		CACHE_ONCE, CACHE_AHEAD, CACHE_HOT};
+	struct cache_frame *f = NULL;
+
+	if (c->line[CACHE_HOT].bytes > c->max / 4 * 3) {
+		order[0] = CACHE_HOT;
+		order[2] = CACHE_ONCE;
+	} else if (cache_stale(c)) {
+		order[0] = CACHE_AHEAD;
+		order[1] = CACHE_ONCE;
+	}
+	for (unsigned i = 0; i < CACHE_QUEUES && !f; i++)
+		f = cache_idle(c, order[i]);
+	return f;
+}
+
 static void cache_shrink(struct cache *c, uint64_t max)
 {
-	struct cache_frame *f = c->oldest;
+	while (c->stats.bytes > max) {
+		struct cache_frame *f = cache_victim(c);
 
-	while (f && c->stats.bytes > max) {
-		struct cache_frame *newer = f->newer;
-
-		if (f->pins == 0)
-			cache_unlist(c, f);
-		f = newer;
+		if (!f)
+			return;
+		cache_unlist(c, f);
 	}
 }
 
@@ -144,8 +220,8 @@ static struct cache_frame *cache_find(
 }
 
 /* A new frame in state LOADING; the caller is its owner. */
-static struct cache_frame *cache_add(
-	struct cache *c, uint64_t chunk, uint32_t index, uint32_t bytes)
+static struct cache_frame *cache_add(struct cache *c, uint64_t chunk,
+	uint32_t index, uint32_t bytes, enum cache_queue queue)
 {
 	struct cache_frame **p = cache_bucket(c, chunk, index);
 	struct cache_frame *f = malloc(sizeof(*f) + bytes);
@@ -160,10 +236,13 @@ static struct cache_frame *cache_add(
 	f->waiters = 0;
 	f->state = CACHE_LOADING;
 	f->listed = true;
+	f->neighbour = false;
 	f->next = *p;
 	*p = f;
-	cache_order_in(c, f);
-	c->stats.bytes += sizeof(*f) + bytes;
+	c->loaded += cache_weight(f);
+	f->since = queue == CACHE_AHEAD ? c->loaded : ++c->uses;
+	cache_order_in(c, f, queue);
+	c->stats.bytes += cache_weight(f);
 	cache_shrink(c, c->max);
 	return f;
 }
@@ -178,13 +257,12 @@ int cache_pin(struct cache *c, uint64_t chunk, uint32_t frame, uint32_t bytes,
 	f = cache_find(c, chunk, frame);
 	if (f) {
 		c->stats.hits++;
-		cache_order_out(c, f);
-		cache_order_in(c, f);
+		cache_use(c, f);
 		f->pins++;
 	} else {
 		c->stats.misses++;
 		owner = true;
-		f = cache_add(c, chunk, frame, bytes);
+		f = cache_add(c, chunk, frame, bytes, CACHE_ONCE);
 	}
 	(void)pthread_mutex_unlock(&c->lock);
 	if (!f)
@@ -192,6 +270,27 @@ int cache_pin(struct cache *c, uint64_t chunk, uint32_t frame, uint32_t bytes,
 	*ret = f;
 	*ret_owner = owner;
 	return 0;
+}
+
+int cache_claim(struct cache *c, uint64_t chunk, uint32_t frame, uint32_t bytes,
+	bool neighbour, struct cache_frame **ret)
+{
+	struct cache_frame *f = NULL;
+	bool there;
+
+	(void)pthread_mutex_lock(&c->lock);
+	there = cache_find(c, chunk, frame) != NULL;
+	if (!there)
+		f = cache_add(c, chunk, frame, bytes, CACHE_AHEAD);
+	if (f)
+		f->neighbour = neighbour;
+	(void)pthread_mutex_unlock(&c->lock);
+	if (there)
+		return 0;
+	if (!f)
+		return -ENOMEM;
+	*ret = f;
+	return 1;
 }
 
 uint8_t *cache_room(struct cache_frame *f)
@@ -291,5 +390,6 @@ void cache_stats(struct cache *c, struct cache_stats *ret)
 {
 	(void)pthread_mutex_lock(&c->lock);
 	*ret = c->stats;
+	ret->ahead = c->line[CACHE_AHEAD].bytes;
 	(void)pthread_mutex_unlock(&c->lock);
 }

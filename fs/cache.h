@@ -1,11 +1,25 @@
 /*
- * fs/cache.h - decoded frames in memory: bounded, least recently used goes
- * first, one fetch at a time per frame. Shared.
+ * fs/cache.h - decoded frames in memory: bounded, resistant to scans, one fetch
+ * at a time per frame. Shared.
  *
  *   EMPTY -> LOADING (one owner fetches, others wait) -> READY | FAILED
  *
  * A FAILED frame leaves the cache with its last pin; the next reader tries
  * again.
+ *
+ * Three queues, after 2Q (Johnson and Shasha, VLDB 1994), with the correlated
+ * reference period of LRU-K (O'Neil et al., SIGMOD 1993) in the place of its
+ * list of what has gone:
+ *
+ *   AHEAD  brought unasked, not used yet
+ *   ONCE   used, as by a stream that passes: several requests touch a frame,
+ *          but close together
+ *   HOT    used again when CACHE_AGAIN other uses lay between
+ *
+ * When room is needed the oldest of ONCE goes first, so a stream takes its room
+ * from what it has passed. AHEAD comes before it while it has more than half of
+ * the room, or its oldest has seen as much loaded as there is room; HOT only
+ * while it has more than three quarters, or when nothing else is left.
  */
 #ifndef PLURI_FS_CACHE_H
 #define PLURI_FS_CACHE_H
@@ -15,6 +29,8 @@
 
 #include "base/err.h"
 #include "base/own.h"
+
+#define CACHE_AGAIN 64u
 
 struct cache;
 struct cache_frame; /* pinned: its bytes stay until cache_unpin */
@@ -27,6 +43,11 @@ PLURI_OWN(cache);
  * bytes: the room it needs, always the same for one frame. -ENOMEM. */
 int cache_pin(struct cache *c, uint64_t chunk, uint32_t frame,
 	uint32_t bytes, struct cache_frame **ret, bool *ret_owner);
+/* The same for a frame that nobody asks for yet. 1: the caller is its owner,
+ * as above; 0: it is there or under way, and not pinned. neighbour: for
+ * cache_stats. */
+int cache_claim(struct cache *c, uint64_t chunk, uint32_t frame,
+	uint32_t bytes, bool neighbour, struct cache_frame **ret);
 uint8_t *cache_room(struct cache_frame *f); /* the owner's, while LOADING */
 void cache_ready(struct cache *c, struct cache_frame *f, uint32_t len);
 void cache_failed(struct cache *c, struct cache_frame *f,
@@ -47,6 +68,8 @@ void cache_drop_all(struct cache *c); /* what is not pinned */
 
 struct cache_stats {
 	uint64_t hits, misses, bytes;
+	uint64_t ahead; /* bytes of AHEAD */
+	uint64_t used;  /* bytes of neighbours used at last, since the start */
 };
 void cache_stats(struct cache *c, struct cache_stats *ret);
 

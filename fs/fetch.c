@@ -5,62 +5,121 @@
 #include "backends/retry.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "chunker/digest.h"
 #include "chunker/frame.h"
-#include "chunker/pack.h"
 #include "chunker/stripe.h"
-#include "fs/fetch.h"
-#include "fs/roster.h"
+#include "fs/fetch_int.h"
 #include "fs/staging.h"
 
 #define FETCH_HEDGE_MS 500u
 #define FETCH_HEDGE_RATE 2048u /* bytes a ms: a longer read may take longer */
-#define FETCH_PIECE (4u << 20)
 #define FETCH_AGAIN_MS 100u /* first pause before asking again */
 #define FETCH_STOP_MS 100u /* between two questions whether to go on */
 
 struct fetch { /* one call of fetch_frames */
 	struct volume *v;
 	const struct fetch_want *w;
-	uint64_t off; /* in the pack */
-	uint64_t len;
-	struct pack_row pack;
+	struct fetch_place at; /* as last looked up */
+	uint64_t off, len; /* of the pack, asked for now */
+	uint32_t liars; /* a bit for each shard with wrong bytes, this time */
 };
 
-/* Open every frame of the range; they land where the caller wants them. */
-static int fetch_open(
-	const struct fetch *f, struct pluri_span bytes, struct pluri_err *err)
+_Static_assert(PLURI_SHARDS_MAX <= 32, "a bit for each shard");
+
+int fetch_piece(const struct chunk_row *c, uint32_t frame,
+	struct fetch_piece *ret, struct pluri_err *err)
 {
-	const struct fetch_want *w = f->w;
-	const struct chunk_row *c = w->chunk;
-	struct frame_at at = {
-		.keys = f->v->keys, .pack = f->pack.id, .off = f->off};
-	struct frame_id id = {
-		.chunk = c->id, .chunk_bytes = c->plain, .count = c->frames};
-	const uint8_t *p = bytes.data;
-	int r;
+	const uint32_t left = c->plain - frame * FRAME_PLAIN;
+	uint64_t off = c->off;
 
-	for (uint32_t i = 0; i < w->count; i++) {
-		const uint32_t n = c->frame[w->first + i];
-		const uint32_t left = c->plain - (w->first + i) * FRAME_PLAIN;
-		struct pluri_room room = {.data = w->to[i],
-			.cap = left < FRAME_PLAIN ? left : FRAME_PLAIN};
-
-		id.index = w->first + i;
-		r = frame_open(&at, (struct pluri_span){p, n}, &id, &room, err);
-		if (r < 0)
-			return r;
-		w->ret_len[i] = (uint32_t)room.len;
-		p += n;
-		at.off += n;
-	}
+	if (c->frames != (c->plain + FRAME_PLAIN - 1) / FRAME_PLAIN ||
+		frame >= c->frames)
+		return pluri_fail(err, EIO,
+			"database: chunk %llu of %u bytes has %u frames; it "
+			"is damaged",
+			(unsigned long long)c->num, c->plain, c->frames);
+	for (uint32_t i = 0; i < frame; i++)
+		off += c->frame[i];
+	*ret = (struct fetch_piece){
+		.id = {.chunk = c->id,
+			.chunk_bytes = c->plain,
+			.index = frame,
+			.count = c->frames},
+		.off = off,
+		.bytes = c->frame[frame],
+		.plain = left < FRAME_PLAIN ? left : FRAME_PLAIN,
+	};
 	return 0;
+}
+
+static int fetch_open_one(const struct fetch *f, struct fetch_piece *p,
+	struct pluri_span bytes, struct pluri_err *err)
+{
+	const struct frame_at at = {
+		.keys = f->v->keys, .pack = f->at.pack.id, .off = p->off};
+	struct pluri_room room = {.data = p->to, .cap = p->plain};
+	int r = frame_open(&at,
+		(struct pluri_span){
+			(const uint8_t *)bytes.data + (p->off - f->off),
+			p->bytes},
+		&p->id, &room, err);
+
+	if (r >= 0 && room.len != p->plain)
+		r = pluri_fail(err, EBADMSG, "a frame is too short");
+	p->got = r >= 0;
+	return r;
+}
+
+/*
+ * Open what is missing of the range. 0: all was right. -EBADMSG, the first
+ * wrong frame's story, when some were wrong; *ret_good counts the others.
+ */
+static int fetch_open(const struct fetch *f, struct pluri_span bytes,
+	unsigned *ret_good, struct pluri_err *err)
+{
+	int wrong = 0;
+
+	for (unsigned i = 0; i < f->w->n; i++) {
+		struct fetch_piece *p = &f->w->piece[i];
+		int r;
+
+		if (p->got || p->off < f->off ||
+			p->off + p->bytes > f->off + f->len)
+			continue;
+		r = fetch_open_one(f, p, bytes, wrong ? NULL : err);
+		if (r < 0 && r != -EBADMSG)
+			return r;
+		if (r < 0)
+			wrong = r;
+		else
+			++*ret_good;
+	}
+	return wrong;
+}
+
+/* Aim at what is still missing, extras too the first time. False: nothing. */
+static bool fetch_aim(struct fetch *f, bool extras)
+{
+	uint64_t end = 0;
+
+	for (unsigned i = 0; i < f->w->n; i++) {
+		const struct fetch_piece *p = &f->w->piece[i];
+
+		if (p->got || (p->extra && !extras))
+			continue;
+		if (end == 0)
+			f->off = p->off;
+		if (p->off + p->bytes > end) /* rows may be damaged */
+			end = p->off + p->bytes;
+	}
+	f->len = end ? end - f->off : 0;
+	return end > 0;
 }
 
 /* 0, -ENOENT (no local file), or why the local file is no use. */
 static int fetch_local(const struct fetch *f, struct pluri_err *err)
 {
-	const int fd = staging_file(f->v->staging, &f->pack.id);
+	const int fd = staging_file(f->v->staging, &f->at.pack.id);
+	unsigned good = 0;
 	uint8_t *bytes;
 	ssize_t n;
 	int r;
@@ -75,70 +134,49 @@ static int fetch_local(const struct fetch *f, struct pluri_err *err)
 	n = pread(fd, bytes, f->len, (off_t)f->off);
 	(void)close(fd);
 	if (n == (ssize_t)f->len)
-		r = fetch_open(f, (struct pluri_span){bytes, f->len}, err);
+		r = fetch_open(
+			f, (struct pluri_span){bytes, f->len}, &good, err);
 	else
 		r = pluri_fail(err, EBADMSG, "ends early");
 	free(bytes);
 	return r;
 }
 
-/* The stored shards of a pack as sources. */
-static int fetch_sources(struct volume *v, const struct pack_row *p,
-	struct fleet_source *src, unsigned *ret_n, struct pluri_err *err)
+int fetch_place(struct meta_tx *tx, uint64_t pack, struct fetch_place *ret,
+	struct pluri_err *err)
 {
-	struct shard_row shard[PLURI_SHARDS_MAX];
+	int r = packs_get(tx, pack, &ret->pack, err);
+
+	ret->n = 0;
+	if (r == -ENOENT)
+		return pluri_fail(err, ESTALE, "pack %llu is not there",
+			(unsigned long long)pack);
+	return r < 0 ? r : fetch_sources(tx, ret, err);
+}
+
+static int fetch_look(struct fetch *f, struct pluri_err *err)
+{
 	struct meta_tx *tx = NULL;
-	unsigned n = 0;
-	unsigned kept = 0;
-	int r = meta_begin(v->meta, &tx, err);
+	const int r = meta_begin(f->v->meta, &tx, err);
 
 	if (r < 0)
 		return r;
-	r = packs_shards(tx, p->num, shard, PLURI_SHARDS_MAX, &n, err);
-	r = meta_end(tx, r, err);
-	for (unsigned i = 0; i < n && r >= 0; i++) {
-		if (shard[i].state != SHARD_STORED)
-			continue;
-		src[kept].store = shard[i].store;
-		src[kept].index = shard[i].index;
-		shard_name(&p->id, shard[i].index, src[kept].key);
-		kept++;
-	}
-	*ret_n = kept;
-	return r;
+	return meta_end(
+		tx, fetch_place(tx, f->w->place->pack.num, &f->at, err), err);
 }
 
-/* Which shard of which pack on which store was wrong: for the log. */
-static void fetch_accuse(struct volume *v, const struct pack_row *p,
-	const struct fleet_source *src, const int *bad, unsigned n)
-{
-	char hex[2 * PLURI_ID_BYTES + 1];
-
-	for (unsigned i = 0; i < n; i++) {
-		struct store_row store = {0};
-
-		if (bad[i] != -EBADMSG && bad[i] != -ENOENT)
-			continue;
-		(void)roster_store(v->roster, src[i].store, &store);
-		log_line(LOG_WARN, "store %s: shard %u of pack %s is %s (%s)",
-			store.name, src[i].index,
-			text_hex(p->id.b, sizeof(p->id.b), hex),
-			bad[i] == -ENOENT ? "said to be missing" : "corrupt",
-			src[i].key);
-	}
-}
-
+/* Good frames are kept; with some, wrong ones are no reason to ask for all of
+ * them again. */
 static int fetch_judge(void *arg, unsigned index, struct pluri_span bytes,
 	struct pluri_err *err)
 {
-	(void)index;
-	return fetch_open(arg, bytes, err);
-}
+	struct fetch *f = arg;
+	unsigned good = 0;
+	const int r = fetch_open(f, bytes, &good, err);
 
-static struct layout fetch_layout(const struct pack_row *p)
-{
-	return (struct layout){
-		.kind = (enum stripe_kind)p->kind, .k = p->k, .m = p->m};
+	if (r == -EBADMSG)
+		f->liars |= UINT32_C(1) << index;
+	return r == -EBADMSG && good > 0 ? 1 : r;
 }
 
 /* Of a store's answers these say nothing of what it has. */
@@ -149,21 +187,25 @@ static bool fetch_unknown(int code)
 	return c == FLEET_DOWN || c == FLEET_THROTTLED;
 }
 
-/* May enough sources be good when they are asked again? */
-static bool fetch_hope(const struct fleet_read *rd, const int *bad)
+/* Sources whose bytes were not wrong just now. */
+static unsigned fetch_honest(const struct fetch *f, struct fleet_source *src)
 {
-	unsigned may = 0;
+	unsigned n = 0;
 
-	for (unsigned i = 0; i < rd->n; i++)
-		may += bad[i] == 0 || fetch_unknown(bad[i]);
-	return may >= rd->need;
+	for (unsigned i = 0; i < f->at.n; i++)
+		if (!(f->liars >> f->at.src[i].index & 1))
+			src[n++] = f->at.src[i];
+	return n;
 }
 
-/* *ret_hope: it failed, but might not when tried again. */
-static int fetch_try(struct fetch *f, bool *ret_hope, struct pluri_err *err)
+/*
+ * One request, or more where stores are slow or in trouble. *ret_hope: it
+ * failed, but might not when tried again.
+ */
+static int fetch_ask(struct fetch *f, bool *ret_hope, struct pluri_err *err)
 {
 	const struct fetch_patience *p = &f->w->patience;
-	const struct layout l = fetch_layout(&f->pack);
+	const struct layout l = fetch_layout(&f->at.pack);
 	struct fleet_source src[PLURI_SHARDS_MAX];
 	struct fleet_answer got[PLURI_SHARDS_MAX] = {0};
 	int bad[PLURI_SHARDS_MAX] = {0};
@@ -173,26 +215,43 @@ static int fetch_try(struct fetch *f, bool *ret_hope, struct pluri_err *err)
 		.stop = p->stop,
 		.stop_arg = p->arg};
 	uint64_t len = 0;
-	int r = fetch_sources(f->v, &f->pack, src, &rd.n, err);
+	unsigned may = 0;
+	int r;
 
-	*ret_hope = false;
-	if (r < 0)
-		return r;
+	rd.n = fetch_honest(f, src);
 	stripe_range(
-		&l, f->pack.bytes, f->off, f->len, &rd.off, &len, &rd.need);
+		&l, f->at.pack.bytes, f->off, f->len, &rd.off, &len, &rd.need);
 	if (rd.n < rd.need)
 		return pluri_fail(err, EIO,
 			"no local file, and %u of %u "
-			"needed shards are in the clouds",
-			rd.n, rd.need);
+			"needed shards are in the clouds%s",
+			rd.n, rd.need, f->liars ? "; another is corrupt" : "");
 	rd.len = len;
 	rd.hedge_ms = FETCH_HEDGE_MS + (uint32_t)(len / FETCH_HEDGE_RATE);
 	rd.deadline_ms = p->began_ms + 3 * (uint64_t)f->v->config->timeout_ms;
 	r = fleet_read(f->v->fleet, &rd, got, bad, err);
-	fetch_accuse(f->v, &f->pack, src, bad, rd.n);
+	for (unsigned i = 0; i < rd.n; i++) {
+		if (f->liars >> src[i].index & 1)
+			bad[i] = -EBADMSG;
+		may += bad[i] == 0 || fetch_unknown(bad[i]);
+	}
+	fetch_accuse(f->v, &f->at.pack, src, bad, rd.n);
 	for (unsigned i = 0; i < rd.need; i++)
 		free(got[i].bytes);
-	*ret_hope = r < 0 && r != -ECANCELED && fetch_hope(&rd, bad);
+	*ret_hope |= r < 0 && r != -ECANCELED && may >= rd.need;
+	return r;
+}
+
+/* Each time round one more store has turned out to be wrong. */
+static int fetch_try(struct fetch *f, bool *ret_hope, struct pluri_err *err)
+{
+	int r;
+
+	*ret_hope = false;
+	f->liars = 0;
+	do
+		r = fetch_ask(f, ret_hope, err);
+	while (r >= 0 && fetch_aim(f, false));
 	return r;
 }
 
@@ -242,25 +301,23 @@ static int fetch_cloud(struct fetch *f, struct pluri_err *err)
 		if (!fetch_pause(p, next < until ? next : until))
 			return pluri_fail(
 				err, ECANCELED, "the read was interrupted");
+		r = fetch_look(f, err);
+		if (r < 0)
+			return r;
 	}
 }
 
-static int fetch_pack_row(struct fetch *f, struct pluri_err *err)
+/* What failed because the pack went away meanwhile is no failure of it. */
+static int fetch_fail(struct fetch *f, int r, const struct pluri_err *why,
+	struct pluri_err *err)
 {
-	struct meta_tx *tx = NULL;
-	int r = meta_begin(f->v->meta, &tx, err);
+	char hex[2 * PLURI_ID_BYTES + 1];
 
-	if (r < 0)
-		return r;
-	return meta_end(
-		tx, packs_get(tx, f->w->chunk->pack, &f->pack, err), err);
-}
-
-static int fetch_fail(const struct fetch *f, int r, const char *hex,
-	const struct pluri_err *why, struct pluri_err *err)
-{
 	if (r == -ECANCELED) /* nobody is there to be told */
 		return pluri_fail(err, ECANCELED, "%.400s", why->text);
+	if (r == -ESTALE || fetch_look(f, NULL) == -ESTALE)
+		return pluri_fail(err, ESTALE, "the pack is gone");
+	(void)text_hex(f->at.pack.id.b, sizeof(f->at.pack.id.b), hex);
 	log_line(LOG_ERROR, "pack %s bytes %llu+%llu cannot be read: %s", hex,
 		(unsigned long long)f->off, (unsigned long long)f->len,
 		why->text);
@@ -271,110 +328,22 @@ static int fetch_fail(const struct fetch *f, int r, const char *hex,
 int fetch_frames(
 	struct volume *v, const struct fetch_want *w, struct pluri_err *err)
 {
-	const struct chunk_row *c = w->chunk;
-	struct fetch f = {.v = v, .w = w, .off = c->off};
+	struct fetch f = {.v = v, .w = w, .at = *w->place};
 	char hex[2 * PLURI_ID_BYTES + 1];
 	struct pluri_err why = {0};
 	int r;
 
-	if (c->frames != (c->plain + FRAME_PLAIN - 1) / FRAME_PLAIN ||
-		w->first >= c->frames || w->count > c->frames - w->first)
-		return pluri_fail(err, EIO,
-			"database: chunk %llu of %u bytes has %u frames; it "
-			"is damaged",
-			(unsigned long long)c->num, c->plain, c->frames);
-	for (uint32_t i = 0; i < w->first + w->count; i++)
-		if (i < w->first)
-			f.off += c->frame[i];
-		else
-			f.len += c->frame[i];
-	r = fetch_pack_row(&f, err);
-	if (r < 0)
-		return r;
-	(void)text_hex(f.pack.id.b, sizeof(f.pack.id.b), hex);
+	if (!fetch_aim(&f, true))
+		return 0;
 	r = fetch_local(&f, &why);
 	if (r == 0)
 		return 0;
 	if (r != -ENOENT)
-		log_line(LOG_WARN, "local pack %s at %llu: %s", hex,
+		log_line(LOG_WARN, "local pack %s at %llu: %s",
+			text_hex(f.at.pack.id.b, sizeof(f.at.pack.id.b), hex),
 			(unsigned long long)f.off, why.text);
+	if (!fetch_aim(&f, r == -ENOENT))
+		return 0; /* what was wrong is not needed */
 	r = fetch_cloud(&f, &why);
-	return r == 0 ? 0 : fetch_fail(&f, r, hex, &why, err);
-}
-
-/* --- whole packs ---------------------------------------------------------- */
-
-static int fetch_piece(struct volume *v, const struct fleet_source *src,
-	uint64_t off, size_t len, int fd, struct digest_run *sum,
-	struct pluri_err *err)
-{
-	const uint64_t deadline = clock_mono_ms(clock_system()) +
-				  3 * (uint64_t)v->config->timeout_ms;
-	struct pluri_room room = {.data = malloc(len), .cap = len};
-	int r;
-
-	if (!room.data)
-		return pluri_fail(err, ENOMEM, "no memory to copy a pack");
-	r = fleet_get(v->fleet,
-		&(struct fleet_at){src->store, src->key, deadline, FLEET_RETRY},
-		SHARD_HEAD + off, &room, NULL, err);
-	if (r >= 0 && room.len != len)
-		r = pluri_fail(err, EBADMSG, "shard %s ends early", src->key);
-	if (r >= 0) {
-		digest_run_add(sum, (struct pluri_span){room.data, len});
-		if (pwrite(fd, room.data, len, (off_t)off) != (ssize_t)len)
-			r = pluri_fail(err, errno ? errno : ENOSPC,
-				"temporary copy of a pack: %s",
-				strerror(errno));
-	}
-	free(room.data);
-	return r;
-}
-
-/* mirror: a shard's body is the pack. */
-static int fetch_copy(struct volume *v, const struct pack_row *p,
-	const struct fleet_source *src, int fd, struct pluri_err *err)
-{
-	pluri_auto(digest_run) sum = digest_run_new();
-	int r = sum ? 0 : pluri_fail(err, ENOMEM, "no memory to copy a pack");
-
-	for (uint64_t off = 0; off < p->bytes && r >= 0; off += FETCH_PIECE) {
-		const uint64_t left = p->bytes - off;
-
-		r = fetch_piece(v, src, off,
-			left < FETCH_PIECE ? left : FETCH_PIECE, fd, sum, err);
-	}
-	if (r >= 0 && digest_run_sum(sum) != p->sum)
-		r = pluri_fail(err, EBADMSG,
-			"shard %s is corrupt: its sum "
-			"differs",
-			src->key);
-	if (r >= 0)
-		r = pack_verify(v->keys, &p->id, fd, p->bytes, err);
-	return r;
-}
-
-int fetch_pack(struct volume *v, const struct pack_row *p, int fd,
-	struct pluri_err *err)
-{
-	struct fleet_source src[PLURI_SHARDS_MAX];
-	const struct layout l = fetch_layout(p);
-	unsigned n = 0;
-	int r;
-
-	if (l.kind != STRIPE_MIRROR)
-		return pluri_fail(err, ENOTSUP,
-			"only mirrored packs can be "
-			"copied");
-	r = fetch_sources(v, p, src, &n, err);
-	if (r < 0)
-		return r;
-	r = pluri_fail(err, EIO, "no shard of the pack is in the clouds");
-	for (unsigned i = 0; i < n; i++) {
-		r = fetch_copy(v, p, &src[i], fd, err);
-		if (r >= 0)
-			return 0;
-		fetch_accuse(v, p, &src[i], &r, 1);
-	}
-	return r;
+	return r == 0 ? 0 : fetch_fail(&f, r, &why, err);
 }

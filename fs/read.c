@@ -4,20 +4,21 @@
 #include "base/work.h"
 #include "chunker/encode.h"
 #include "fs/cache.h"
-#include "fs/fetch.h"
+#include "fs/load.h"
 #include "fs/read.h"
 #include "fs/trail.h"
 #include "meta/extent.h"
 
 #define READ_ROWS 32u /* extents asked for at once */
 #define READ_THREADS 16u /* prefetches at once */
-#define READ_AHEAD (1u << 20) /* bytes of one prefetch */
 #define READ_WINDOW_MAX (16u << 20)
+#define READ_AGAIN 5u /* packs that vanish under one read */
 
 struct reader {
 	struct volume *v;
 	struct work *pool;
 	struct trails *trails;
+	struct nearby *nearby;
 	_Atomic bool stop;
 	uint32_t window_max;
 };
@@ -123,209 +124,31 @@ static int read_rows(struct volume *v, uint64_t ino, uint64_t off, uint64_t end,
 	return meta_end(tx, r, err);
 }
 
-/* --- frames -------------------------------------------------------------- */
-
-static uint32_t read_frame_plain(const struct chunk_row *c, uint32_t frame)
-{
-	const uint32_t left = c->plain - frame * FRAME_PLAIN;
-
-	return left < FRAME_PLAIN ? left : FRAME_PLAIN;
-}
-
-/* Frames of one chunk, pinned. */
-struct pins {
-	uint32_t first, n;
-	struct cache_frame *frame[FRAMES_MAX];
-	bool owner[FRAMES_MAX];
-};
-
-static void read_unpin(struct volume *v, struct pins *p)
-{
-	for (uint32_t i = 0; i < p->n; i++)
-		cache_unpin(v->cache, p->frame[i]);
-	p->n = 0;
-}
-
-static int read_pin(struct volume *v, const struct chunk_row *c, uint32_t first,
-	uint32_t last, struct pins *p)
-{
-	p->first = first;
-	p->n = 0;
-	for (uint32_t i = first; i <= last; i++) {
-		const int r =
-			cache_pin(v->cache, c->num, i, read_frame_plain(c, i),
-				&p->frame[p->n], &p->owner[p->n]);
-
-		if (r < 0)
-			return r;
-		p->n++;
-	}
-	return 0;
-}
-
-/* Bytes of one chunk. */
-struct read_want {
-	const struct chunk_row *chunk;
-	uint32_t off, len;
-	uint8_t *to; /* NULL: into the cache is enough */
-	struct fetch_patience patience;
-};
-
-/* Load owned neighbours [at, at + n) with one fetch. */
-static int read_load_run(struct volume *v, const struct read_want *w,
-	struct pins *p, uint32_t at, uint32_t n)
-{
-	uint8_t *to[FRAMES_MAX];
-	uint32_t len[FRAMES_MAX];
-	struct pluri_err err = {0};
-	int r;
-
-	for (uint32_t i = 0; i < n; i++)
-		to[i] = cache_room(p->frame[at + i]);
-	r = fetch_frames(v,
-		&(struct fetch_want){.chunk = w->chunk,
-			.first = p->first + at,
-			.count = n,
-			.to = to,
-			.ret_len = len,
-			.patience = w->patience},
-		&err);
-	for (uint32_t i = 0; i < n; i++)
-		if (r < 0)
-			cache_failed(v->cache, p->frame[at + i], &err);
-		else
-			cache_ready(v->cache, p->frame[at + i], len[i]);
-	return r;
-}
-
-/* Ends every load that is the caller's. How it went is in the frames, but for
- * -ECANCELED, which is the caller's alone. */
-static int read_load(
-	struct volume *v, const struct read_want *w, struct pins *p)
-{
-	int r = 0;
-
-	for (uint32_t at = 0; at < p->n;) {
-		uint32_t n = 0;
-
-		while (at + n < p->n && p->owner[at + n])
-			n++;
-		if (n > 0 && read_load_run(v, w, p, at, n) == -ECANCELED)
-			r = -ECANCELED;
-		at += n ? n : 1;
-	}
-	return r;
-}
-
-/* A pin that fails half-way leaves owned frames that others wait for. */
-static void read_abandon(struct volume *v, struct pins *p)
-{
-	struct pluri_err err = {0};
-
-	(void)pluri_fail(&err, ENOMEM, "no memory to read");
-	for (uint32_t i = 0; i < p->n; i++)
-		if (p->owner[i])
-			cache_failed(v->cache, p->frame[i], &err);
-	read_unpin(v, p);
-}
-
-/* What the caller wants of the frame at pin i, once it is there. */
-static int read_frame(struct volume *v, const struct read_want *w,
-	const struct pins *p, uint32_t i, struct pluri_err *err)
-{
-	const uint32_t base = (p->first + i) * FRAME_PLAIN;
-	const uint32_t from = w->off > base ? w->off - base : 0;
-	uint32_t upto = w->off + w->len - base;
-	uint32_t have = 0;
-	const uint8_t *bytes;
-	int r = cache_wait(
-		v->cache, p->frame[i], w->patience.stop, w->patience.arg, err);
-
-	if (r < 0)
-		return r;
-	bytes = cache_bytes(p->frame[i], &have);
-	if (upto > FRAME_PLAIN)
-		upto = FRAME_PLAIN;
-	if (upto > have)
-		return pluri_fail(err, EIO, "a frame is shorter than recorded");
-	if (w->to)
-		memcpy(w->to + (base + from - w->off), bytes + from,
-			upto - from);
-	return 0;
-}
-
-/* *ret_theirs: a load that failed was another reader's. */
-static int read_chunk_once(struct volume *v, const struct read_want *w,
-	bool *ret_theirs, struct pluri_err *err)
-{
-	struct pins p;
-	int r = read_pin(v, w->chunk, w->off / FRAME_PLAIN,
-		(w->off + w->len - 1) / FRAME_PLAIN, &p);
-
-	*ret_theirs = false;
-	if (r < 0) {
-		read_abandon(v, &p);
-		return pluri_fail(err, -r, "no memory to read");
-	}
-	r = read_load(v, w, &p);
-	if (r < 0)
-		(void)pluri_fail(err, -r, "the read was interrupted");
-	for (uint32_t i = 0; i < p.n && r >= 0; i++) {
-		r = read_frame(v, w, &p, i, err);
-		*ret_theirs = !p.owner[i];
-	}
-	read_unpin(v, &p);
-	return r;
-}
-
-/*
- * A load that began long ago may fail for what has healed since: who joined it
- * late, and so has time left, asks anew. And always when its loader just gave
- * up, which says nothing of the bytes (-EAGAIN, fs/cache.h).
- */
-static int read_chunk(
-	struct volume *v, struct read_want *w, struct pluri_err *err)
-{
-	const uint64_t now = clock_mono_ms(clock_system());
-	const uint64_t soon = now + v->config->timeout_ms;
-	bool theirs = false;
-	int r;
-
-	w->patience.began_ms = now;
-	do {
-		r = read_chunk_once(v, w, &theirs, err);
-		if (r >= 0 || r == -ECANCELED || !theirs || !w->patience.again)
-			return r;
-	} while (r == -EAGAIN || clock_mono_ms(clock_system()) < soon);
-	return r;
-}
-
 /* --- putting it together ------------------------------------------------- */
 
-/* What of a gap one extent holds. */
-static int read_row(struct volume *v, const struct read_ask *ask,
-	const struct extent_row *row, const struct gap *g, uint64_t off,
-	uint8_t *to, struct pluri_err *err)
+/* What of a gap one extent holds; the file from off on goes to `to`. */
+static int read_row(struct load *l, const struct extent_row *row,
+	const struct gap *g, uint64_t off, uint8_t *to, struct pluri_err *err)
 {
 	const uint64_t end = row->e.off + row->e.len;
 	const uint64_t a = row->e.off > g->off ? row->e.off : g->off;
 	const uint64_t b = end < g->end ? end : g->end;
-	struct read_want w = {.chunk = &row->chunk,
-		.patience = {
-			.again = true, .stop = ask->stop, .arg = ask->arg}};
 
 	if (a >= b)
 		return 0;
-	w.off = row->e.skip + (uint32_t)(a - row->e.off);
-	w.len = (uint32_t)(b - a);
-	w.to = to + (a - off);
-	return read_chunk(v, &w, err);
+	return load_add(l, &row->chunk,
+		row->e.skip + (uint32_t)(a - row->e.off), (uint32_t)(b - a),
+		to + (a - off), err);
 }
 
 static int read_fill(struct volume *v, const struct read_ask *ask,
 	const struct read_plan *p, uint64_t off, uint8_t *to,
 	struct pluri_err *err)
 {
+	struct load l = {.v = v,
+		.nearby = v->reader->nearby,
+		.patience = {
+			.again = true, .stop = ask->stop, .arg = ask->arg}};
 	size_t row = 0;
 	int r = 0;
 
@@ -338,9 +161,9 @@ static int read_fill(struct volume *v, const struct read_ask *ask,
 			row++;
 		for (size_t j = row;
 			j < p->rows && r >= 0 && p->row[j].e.off < g->end; j++)
-			r = read_row(v, ask, &p->row[j], g, off, to, err);
+			r = read_row(&l, &p->row[j], g, off, to, err);
 	}
-	return r;
+	return r < 0 ? r : load_end(&l, err);
 }
 
 static int read_plan(struct volume *v, struct node *n, uint64_t off,
@@ -372,7 +195,7 @@ static int read_plan(struct volume *v, struct node *n, uint64_t off,
 struct ahead {
 	struct work_item item;
 	struct reader *rd;
-	uint64_t ino, off;
+	uint64_t ino, off, end;
 };
 
 static int read_ahead_stop(void *arg)
@@ -387,50 +210,69 @@ static void read_ahead_run(struct work_item *item)
 {
 	struct ahead *a = work_of(item, struct ahead, item);
 	struct read_plan p = {0};
-	struct volume *v = a->rd->v;
+	struct load l = {.v = a->rd->v,
+		.ahead = true,
+		.patience = {.stop = read_ahead_stop, .arg = a->rd}};
 	int r = atomic_load(&a->rd->stop) ? -ECANCELED : 0;
 
 	if (r >= 0)
-		r = read_rows(v, a->ino, a->off, a->off + READ_AHEAD, &p, NULL);
+		r = read_rows(l.v, a->ino, a->off, a->end, &p, NULL);
 	for (size_t i = 0; i < p.rows && r >= 0; i++) {
-		const struct extent *e = &p.row[i].e;
-		struct read_want w = {.chunk = &p.row[i].chunk,
-			.off = e->skip,
-			.len = e->len,
-			.patience = {.stop = read_ahead_stop, .arg = a->rd}};
+		const struct gap g = {a->off, a->end};
 
-		/* A chunk belongs to the prefetch in which it begins. */
-		if (e->off >= a->off)
-			r = read_chunk(v, &w, NULL);
+		r = read_row(&l, &p.row[i], &g, 0, NULL, NULL);
 	}
+	if (r >= 0)
+		(void)load_end(&l, NULL);
 	read_plan_free(&p);
 	free(a);
 }
 
+static void read_ahead_range(
+	struct reader *rd, uint64_t ino, uint64_t off, uint64_t end)
+{
+	while (off < end) {
+		struct ahead *a = calloc(1, sizeof(*a));
+
+		if (!a)
+			return;
+		a->rd = rd;
+		a->ino = ino;
+		a->off = off;
+		off = end - off > TRAIL_STEP_MAX ? off + TRAIL_STEP_MAX : end;
+		a->end = off;
+		a->item.run = read_ahead_run;
+		work_submit(rd->pool, &a->item);
+	}
+}
+
+/* What was prefetched and not read yet fills half of the cache at most: then
+ * windows are small until some of it is read. */
 static void read_ahead(
 	struct volume *v, uint64_t ino, uint64_t off, size_t len, uint64_t size)
 {
 	struct reader *rd = v->reader;
+	uint32_t max = rd->window_max;
+	struct cache_stats stats;
 	struct trail_step step;
 
-	trail_note(
-		rd->trails, ino, off, len, READ_AHEAD, rd->window_max, &step);
-	while (step.from < step.upto && step.from < size) {
-		struct ahead *a = calloc(1, sizeof(*a));
+	cache_stats(v->cache, &stats);
+	if (max < FRAME_PLAIN)
+		return; /* it would be gone before it is read */
+	if (stats.ahead + max > v->config->memory / 2 && max > TRAIL_STEP_MIN)
+		max = TRAIL_STEP_MIN;
+	trail_note(rd->trails, ino, off, len, max, &step);
+	for (unsigned i = 0; i < step.count; i++) {
+		const uint64_t from = step.from + i * (uint64_t)step.stride;
+		const uint64_t upto = from + (step.upto - step.from);
 
-		if (!a)
-			break;
-		a->rd = rd;
-		a->ino = ino;
-		a->off = step.from;
-		a->item.run = read_ahead_run;
-		work_submit(rd->pool, &a->item);
-		step.from += READ_AHEAD;
+		read_ahead_range(rd, ino, from, upto < size ? upto : size);
 	}
 }
 
-int read_bytes(struct volume *v, struct node *n, const struct read_ask *ask,
-	uint64_t off, struct pluri_room *to, struct pluri_err *err)
+static int read_once(struct volume *v, struct node *n,
+	const struct read_ask *ask, uint64_t off, struct pluri_room *to,
+	struct pluri_err *err)
 {
 	struct read_plan p = {0};
 	size_t len = to->cap;
@@ -447,8 +289,26 @@ int read_bytes(struct volume *v, struct node *n, const struct read_ask *ask,
 	return 0;
 }
 
+/* A pack may go between the moment at which we learn that it has our bytes and
+ * the moment at which we ask for them: they are in another one then. */
+int read_bytes(struct volume *v, struct node *n, const struct read_ask *ask,
+	uint64_t off, struct pluri_room *to, struct pluri_err *err)
+{
+	int r = -ESTALE;
+
+	for (unsigned i = 0; i < READ_AGAIN && r == -ESTALE; i++)
+		r = read_once(v, n, ask, off, to, err);
+	if (r == -ESTALE)
+		return pluri_fail(err, EIO,
+			"database: bytes of inode %llu at %llu are in a pack "
+			"that it does not know; it is damaged",
+			(unsigned long long)n->ino, (unsigned long long)off);
+	return r;
+}
+
 int reader_new(struct volume *v, struct reader **ret, struct pluri_err *err)
 {
+	const uint64_t memory = v->config->memory;
 	struct reader *rd = calloc(1, sizeof(*rd));
 	int r;
 
@@ -456,12 +316,18 @@ int reader_new(struct volume *v, struct reader **ret, struct pluri_err *err)
 		return pluri_fail(err, ENOMEM, "reader: no memory");
 	rd->v = v;
 	rd->window_max = READ_WINDOW_MAX;
-	if (v->config->memory / 4 < rd->window_max)
-		rd->window_max = (uint32_t)(v->config->memory / 4);
+	if (memory / 4 < rd->window_max)
+		rd->window_max = (uint32_t)(memory / 4);
 	r = trails_new(&rd->trails, err);
+	if (r >= 0 && memory / 16 >= NEARBY_MIN)
+		r = nearby_new(memory / 16 < NEARBY_MAX
+				       ? (uint32_t)(memory / 16)
+				       : NEARBY_MAX,
+			&rd->nearby, err);
 	if (r >= 0)
 		r = work_new(READ_THREADS, "prefetch", &rd->pool, err);
 	if (r < 0) {
+		nearby_free(rd->nearby);
 		trails_free(rd->trails);
 		free(rd);
 		return r;
@@ -476,6 +342,7 @@ void reader_free(struct reader *rd)
 		return;
 	atomic_store(&rd->stop, true);
 	work_free(rd->pool);
+	nearby_free(rd->nearby);
 	trails_free(rd->trails);
 	free(rd);
 }

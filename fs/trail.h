@@ -1,10 +1,15 @@
 /*
  * fs/trail.h - what the reads of a file have looked like lately, so that a
- * reader that goes on where it ended is recognised. Shared.
+ * reader who goes on as he did is recognised. Shared.
  *
  * Requests carry no handle (the kernel opens files by itself), so a stream is
  * known by its file and by where it would go on: several streams of one file
- * have a trail each. A bounded table; the longest unused trail is forgotten.
+ * have a trail each. There are three kinds: one read touches the end of another
+ * (or begins a file); each third read is as far from the second, forward or
+ * backward, as that from the first; and the same in strides so wide that what
+ * lies between is left out. A stream is looked for among the last few reads of
+ * the file, so streams may take turns; random reads make none. A bounded
+ * table; the longest unused trail is forgotten.
  */
 #ifndef PLURI_FS_TRAIL_H
 #define PLURI_FS_TRAIL_H
@@ -21,17 +26,25 @@ int trails_new(struct trails **ret, struct pluri_err *err);
 void trails_free(struct trails *t);
 PLURI_OWN(trails);
 
+#define TRAIL_STEP_MIN (1u << 20) /* bytes of one prefetch */
+#define TRAIL_STEP_MAX (4u << 20)
+
 struct trail_step {
-	bool on;	/* the read goes on where one ended, or begins a file */
-	uint64_t from, upto; /* prefetch this; empty when from >= upto */
+	bool on; /* the read is of a stream */
+	/* Prefetch `count` ranges, each `stride` behind the one before it;
+	 * the first is: */
+	uint64_t from, upto;
+	int64_t stride;
+	unsigned count;
 };
 
 /*
- * A read of [off, off + len) came; what to prefetch for it, in multiples of
- * align, no further than window_max ahead. The kernel's own read-ahead sends
- * requests that overtake each other: a little out of order is still on.
+ * A read of [off, off + len) came; what to prefetch for it, no further than
+ * window_max bytes ahead. The window doubles whenever a quarter of it has been
+ * read; steps grow with it. The kernel's own read-ahead sends requests that
+ * overtake each other: a little out of order is still on.
  */
 void trail_note(struct trails *t, uint64_t ino, uint64_t off, uint64_t len,
-	uint32_t align, uint32_t window_max, struct trail_step *ret);
+	uint32_t window_max, struct trail_step *ret);
 
 #endif

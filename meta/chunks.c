@@ -305,11 +305,11 @@ static int chunks_batch(struct meta_tx *tx, const struct chunks_mark *at,
 	return 0;
 }
 
-int chunks_of_pack(struct meta_tx *tx, uint64_t pack,
+int chunks_from(struct meta_tx *tx, uint64_t pack, uint64_t from,
 	int (*each)(void *arg, const struct chunk_row *c, uint64_t refs),
 	void *arg, struct pluri_err *err)
 {
-	struct chunks_mark at = {.pack = pack};
+	struct chunks_mark at = {.pack = pack, .off = from};
 	struct chunks_item rows[CHUNKS_BATCH];
 	unsigned n = 0;
 
@@ -326,6 +326,13 @@ int chunks_of_pack(struct meta_tx *tx, uint64_t pack,
 		}
 	} while (n == CHUNKS_BATCH);
 	return 0;
+}
+
+int chunks_of_pack(struct meta_tx *tx, uint64_t pack,
+	int (*each)(void *arg, const struct chunk_row *c, uint64_t refs),
+	void *arg, struct pluri_err *err)
+{
+	return chunks_from(tx, pack, 0, each, arg, err);
 }
 
 int chunks_end(

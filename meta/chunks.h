@@ -48,6 +48,11 @@ int chunks_of_pack(struct meta_tx *tx, uint64_t pack,
 	int (*each)(void *arg, const struct chunk_row *c, uint64_t refs),
 	void *arg, struct pluri_err *err);
 
+/* The same from offset `from` on. */
+int chunks_from(struct meta_tx *tx, uint64_t pack, uint64_t from,
+	int (*each)(void *arg, const struct chunk_row *c, uint64_t refs),
+	void *arg, struct pluri_err *err);
+
 /* Where the last recorded chunk of a pack ends; 0 when it has none. */
 int chunks_end(struct meta_tx *tx, uint64_t pack, uint64_t *ret,
 	struct pluri_err *err);

@@ -272,6 +272,134 @@ static void wait__stopped_or_loader_gives_up__nothing_known(void **state)
 	cache_free(c);
 }
 
+/* --- scans ---------------------------------------------------------------- */
+
+/* Bring it unasked; true: this call did. */
+static bool bring(struct cache *c, uint64_t chunk, uint32_t frame)
+{
+	struct cache_frame *f = NULL;
+	const int r = cache_claim(c, chunk, frame, BYTES, true, &f);
+
+	if (r > 0) {
+		load(c, f, value(chunk, frame));
+		cache_unpin(c, f);
+	}
+	return r > 0;
+}
+
+/* A stream, each frame in two requests with another stream's in between. */
+static void scan(struct cache *c, uint64_t chunk, unsigned n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		(void)bring(c, chunk, i + 3);
+		(void)use(c, chunk, i);
+		(void)use(c, chunk + 1, i);
+		(void)use(c, chunk, i);
+		(void)use(c, chunk + 1, i);
+	}
+}
+
+static void scan__of_many_times_the_room__hot_ones_stay(void **state)
+{
+	const uint64_t room = 100 * 2 * BYTES;
+	pluri_auto(cache) c = NULL;
+	unsigned lost = 0;
+
+	(void)state;
+	assert_int_equal(cache_new(room, &c, NULL), 0);
+	for (unsigned round = 0; round < 10; round++)
+		for (uint32_t i = 0; i < 20; i++)
+			(void)use(c, 1, i);
+	scan(c, 100, 2000);
+	for (uint32_t i = 0; i < 20; i++)
+		lost += use(c, 1, i);
+	assert_int_equal(lost, 0);
+}
+
+/* All that is hot has had its time when other things are. */
+static void hot__others_take_its_place__the_bound_is_kept(void **state)
+{
+	pluri_auto(cache) c = NULL;
+	struct cache_stats s;
+	unsigned lost = 0;
+
+	(void)state;
+	assert_int_equal(cache_new(100 * 2 * BYTES, &c, NULL), 0);
+	for (uint64_t set = 1; set <= 20; set++)
+		for (unsigned round = 0; round < 12; round++)
+			for (uint32_t i = 0; i < 20; i++)
+				(void)use(c, set, i);
+	for (uint32_t i = 0; i < 20; i++)
+		lost += use(c, 20, i);
+	assert_int_equal(lost, 0);
+	assert_true(use(c, 1, 0));
+	cache_stats(c, &s);
+	assert_true(s.bytes <= 100 * 2 * BYTES);
+}
+
+static void ahead__brought_in_vain__goes_and_no_hot_one_does(void **state)
+{
+	pluri_auto(cache) c = NULL;
+	struct cache_stats s;
+	unsigned lost = 0;
+
+	(void)state;
+	assert_int_equal(cache_new(100 * 2 * BYTES, &c, NULL), 0);
+	for (unsigned round = 0; round < 10; round++)
+		for (uint32_t i = 0; i < 20; i++)
+			(void)use(c, 1, i);
+	for (uint32_t i = 0; i < 5000; i++)
+		assert_true(bring(c, 7, i));
+	cache_stats(c, &s);
+	assert_true(s.ahead > 0 && s.ahead <= 60 * 2 * BYTES * 2);
+	assert_int_equal(s.used, 0);
+	for (uint32_t i = 0; i < 20; i++)
+		lost += use(c, 1, i);
+	assert_int_equal(lost, 0);
+	assert_false(use(c, 7, 4999)); /* the last ones are there */
+	cache_stats(c, &s);
+	assert_int_equal(s.used, BYTES);
+	/* and what is old, as much having passed as there is room, goes first
+	 * though it is little */
+	for (uint32_t i = 0; i < 400; i++)
+		(void)use(c, 9, i);
+	cache_stats(c, &s);
+	assert_int_equal(s.ahead, 0);
+}
+
+/* What is next stays; what has been passed goes. */
+static void ahead__little_room__taken_from_what_was_passed(void **state)
+{
+	pluri_auto(cache) c = NULL;
+
+	(void)state;
+	assert_int_equal(cache_new(40 * 2 * BYTES, &c, NULL), 0);
+	for (uint32_t i = 0; i < 200; i++) {
+		for (uint32_t ahead = i; ahead < i + 12; ahead++)
+			(void)bring(c, 3, ahead);
+		assert_false(use(c, 3, i));
+	}
+	assert_true(use(c, 3, 100));
+}
+
+static void claim__there_or_under_way__not_pinned(void **state)
+{
+	struct cache_frame *f = NULL;
+	struct cache_frame *g = NULL;
+	struct cache *c;
+
+	(void)state;
+	assert_int_equal(cache_new(1u << 20, &c, NULL), 0);
+	assert_int_equal(cache_claim(c, 1, 0, BYTES, false, &f), 1);
+	assert_int_equal(cache_claim(c, 1, 0, BYTES, false, &g), 0);
+	assert_null(g);
+	load(c, f, value(1, 0));
+	cache_unpin(c, f);
+	assert_int_equal(cache_claim(c, 1, 0, BYTES, false, &g), 0);
+	assert_false(use(c, 1, 0));
+	cache_free(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +414,13 @@ int main(void)
 		cmocka_unit_test(cache__all_pinned__stay_until_let_go),
 		cmocka_unit_test(
 			cache__hammered_with_little_room__right_and_empty),
+		cmocka_unit_test(scan__of_many_times_the_room__hot_ones_stay),
+		cmocka_unit_test(hot__others_take_its_place__the_bound_is_kept),
+		cmocka_unit_test(
+			ahead__brought_in_vain__goes_and_no_hot_one_does),
+		cmocka_unit_test(
+			ahead__little_room__taken_from_what_was_passed),
+		cmocka_unit_test(claim__there_or_under_way__not_pinned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -84,44 +84,58 @@ static void lookups__a_million_and_none__gives_memory_back(void **state)
 
 /* --- trails --------------------------------------------------------------- */
 
-/* Reads of 128 KiB, in this order; returns how far it was prefetched. */
-static uint64_t run(
-	struct trails *t, uint64_t ino, const unsigned *piece, unsigned n)
+static struct trail_step note(
+	struct trails *t, uint64_t ino, uint64_t off, uint64_t len)
 {
-	uint64_t upto = 0;
+	struct trail_step s;
 
-	for (unsigned i = 0; i < n; i++) {
-		struct trail_step s;
-
-		trail_note(t, ino, piece[i] * (MIB / 8), MIB / 8, MIB, 16 * MIB,
-			&s);
-		if (s.from < s.upto) {
-			assert_true(s.from >= upto); /* never twice */
-			upto = s.upto;
-		}
-	}
-	return upto;
+	trail_note(t, ino, off, len, 16 * MIB, &s);
+	return s;
 }
 
+/* Never the same twice, and in few steps. */
 static void trail__sequential_somewhat_shuffled__window_grows(void **state)
 {
-	static const unsigned piece[] = {0, 2, 1, 3, 5, 4, 7, 6, 8, 10, 9};
+	static const unsigned swap[] = {0, 2, 1, 3, 5, 4, 7, 6};
 	struct trails *t = NULL;
+	uint64_t upto = 0;
+	unsigned steps = 0;
 
 	(void)state;
 	assert_int_equal(trails_new(&t, NULL), 0);
-	assert_true(run(t, 5, piece, 11) >= 16 * MIB);
+	for (unsigned i = 0; i < 64; i++) {
+		const uint64_t at = (i / 8 * 8 + swap[i % 8]) * (MIB / 8);
+		const struct trail_step s = note(t, 5, at, MIB / 8);
+
+		assert_true(s.on);
+		if (s.count == 0)
+			continue;
+		assert_int_equal(s.count, 1);
+		assert_true(s.from == upto || (upto == 0 && s.from == MIB / 8));
+		assert_true(s.upto > s.from && s.upto <= at + 17 * MIB);
+		upto = s.upto;
+		steps++;
+	}
+	assert_true(upto >= 16 * MIB);
+	assert_true(steps <= 10);
 	trails_free(t);
 }
 
 static void trail__random_reads__nothing_is_prefetched(void **state)
 {
-	static const unsigned piece[] = {100, 700, 30, 9000, 400, 62, 4000};
 	struct trails *t = NULL;
+	uint64_t x = 88172645463325252u;
+	unsigned on = 0;
 
 	(void)state;
 	assert_int_equal(trails_new(&t, NULL), 0);
-	assert_int_equal(run(t, 5, piece, 7), 0);
+	for (unsigned i = 0; i < 4000; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		on += note(t, 5, (x >> 46) * 4096, 4096).on;
+	}
+	assert_true(on < 40); /* of a GiB */
 	trails_free(t);
 }
 
@@ -133,14 +147,90 @@ static void trail__two_streams_of_one_file__both_are_on(void **state)
 	(void)state;
 	assert_int_equal(trails_new(&t, NULL), 0);
 	for (unsigned i = 0; i < 10; i++) {
-		struct trail_step s;
-
-		trail_note(t, 5, i * MIB, MIB, MIB, 4 * MIB, &s);
-		on += s.on;
-		trail_note(t, 5, 512 * MIB + i * MIB, MIB, MIB, 4 * MIB, &s);
-		on += s.on;
+		on += note(t, 5, i * MIB, MIB).on;
+		on += note(t, 5, 512 * MIB + i * MIB, MIB).on;
 	}
 	assert_int_equal(on, 19); /* but for the first in the middle */
+	trails_free(t);
+}
+
+static void trail__backward__prefetched_down_to_the_begin(void **state)
+{
+	struct trails *t = NULL;
+	uint64_t down = 0;
+
+	(void)state;
+	assert_int_equal(trails_new(&t, NULL), 0);
+	for (uint64_t at = 64 * MIB; at > 0; at -= MIB / 16) {
+		const struct trail_step s = note(t, 5, at - MIB / 16, MIB / 16);
+
+		assert_int_equal(s.on, at <= 64 * MIB - 2 * (MIB / 16));
+		if (s.count == 0)
+			continue;
+		assert_true(down == 0 || s.upto == down);
+		assert_true(s.from < s.upto && s.upto <= at - MIB / 16);
+		assert_true(s.upto - s.from <= 16 * MIB);
+		down = s.from;
+	}
+	assert_int_equal(down, 0);
+	trails_free(t);
+}
+
+/* Three that take turns: forward in wide strides, backward likewise, and in
+ * narrow ones. */
+static void trail__strides_taking_turns__each_is_seen(void **state)
+{
+	struct trails *t = NULL;
+	uint64_t far = 0;
+	uint64_t back = UINT64_MAX;
+
+	(void)state;
+	assert_int_equal(trails_new(&t, NULL), 0);
+	for (unsigned i = 0; i < 40; i++) {
+		const uint64_t at = 7000 + i * (3 * (uint64_t)MIB + 4096);
+		const uint64_t down = 400 * MIB - i * (2 * (uint64_t)MIB);
+		struct trail_step s = note(t, 5, at, 8192);
+
+		assert_int_equal(s.on, i >= 2);
+		assert_true(s.count <= 16);
+		if (s.count > 0) {
+			assert_int_equal(s.stride, 3 * MIB + 4096);
+			assert_int_equal(s.upto - s.from, 8192);
+			assert_int_equal((s.from - at) % s.stride, 0);
+			assert_true(s.from > far);
+			far = s.from + (s.count - 1) * s.stride;
+		}
+		s = note(t, 5, down, 4096);
+		assert_int_equal(s.on, i >= 2);
+		if (s.count > 0) {
+			assert_int_equal(s.stride, -(int64_t)(2 * MIB));
+			assert_true(s.from < back);
+			back = s.from - (s.count - 1) * (uint64_t)-s.stride;
+		}
+		s = note(t, 5, 600 * MIB + i * 65536, 4096);
+		assert_int_equal(s.on, i >= 2);
+		assert_true(s.count == 0 || s.from > 600 * MIB + i * 65536);
+	}
+	assert_true(far > 7000 + 45 * (3 * (uint64_t)MIB + 4096));
+	assert_true(back < 320 * MIB);
+	trails_free(t);
+}
+
+static void trail__wide_strides_down_to_the_begin__none_before_it(void **state)
+{
+	struct trails *t = NULL;
+
+	(void)state;
+	assert_int_equal(trails_new(&t, NULL), 0);
+	for (unsigned i = 0; i < 10; i++) {
+		const uint64_t at = (9 - i) * (uint64_t)(2 * MIB) + 5000;
+		const struct trail_step s = note(t, 5, at, 4096);
+
+		if (s.count > 0)
+			assert_true(s.from >= (s.count - 1) * 2 * MIB + 5000);
+		if (s.count > 0)
+			assert_true(s.from < at);
+	}
 	trails_free(t);
 }
 
@@ -155,6 +245,10 @@ int main(void)
 			trail__sequential_somewhat_shuffled__window_grows),
 		cmocka_unit_test(trail__random_reads__nothing_is_prefetched),
 		cmocka_unit_test(trail__two_streams_of_one_file__both_are_on),
+		cmocka_unit_test(trail__backward__prefetched_down_to_the_begin),
+		cmocka_unit_test(trail__strides_taking_turns__each_is_seen),
+		cmocka_unit_test(
+			trail__wide_strides_down_to_the_begin__none_before_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

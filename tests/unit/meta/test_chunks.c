@@ -194,6 +194,9 @@ static void of_pack__many__by_offset_and_no_others(void **state)
 	assert_int_equal(w.seen, 100);
 	assert_int_equal(chunks_end(s->tx, 7, &end, NULL), 0);
 	assert_in_range(end, w.last_off + 100, w.last_off + 510);
+	w = (struct walk){.s = s};
+	assert_int_equal(chunks_from(s->tx, 7, 50000, walk_each, &w, NULL), 0);
+	assert_int_equal(w.seen, 50);
 	w = (struct walk){.s = s, .stop = 40};
 	assert_int_equal(chunks_of_pack(s->tx, 7, walk_each, &w, NULL), 0);
 	assert_int_equal(w.seen, 40);
