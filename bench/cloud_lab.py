@@ -5,10 +5,12 @@ import concurrent.futures
 import datetime
 import hashlib
 import hmac
+import html
 import http.client
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -46,17 +48,17 @@ def free_port():
 
 # --- signatures -------------------------------------------------------------------
 
-def presign(port, method, path, seconds=43200):
+def presign(port, method, path, seconds=43200, **more):
     """A URL whose query is its signature, so that any client can use it."""
     now = datetime.datetime.now(datetime.timezone.utc)
     day, stamp = now.strftime('%Y%m%d'), now.strftime('%Y%m%dT%H%M%SZ')
     scope = f'{day}/{REGION}/s3/aws4_request'
-    query = urllib.parse.urlencode(sorted({
+    query = urllib.parse.urlencode(sorted(({
         'X-Amz-Algorithm': 'AWS4-HMAC-SHA256',
         'X-Amz-Credential': f'{KEY}/{scope}', 'X-Amz-Date': stamp,
         'X-Amz-Expires': str(seconds),
-        'X-Amz-SignedHeaders': 'host'}.items()), quote_via=urllib.parse.quote)
-    query = query.replace('/', '%2F')
+        'X-Amz-SignedHeaders': 'host'} | more).items()),
+        quote_via=urllib.parse.quote, safe='')
     ask = '\n'.join((method, path, query, f'host:127.0.0.1:{port}', '', 'host',
                      'UNSIGNED-PAYLOAD'))
     text = '\n'.join(('AWS4-HMAC-SHA256', stamp, scope,
@@ -68,8 +70,8 @@ def presign(port, method, path, seconds=43200):
             + key.hex())
 
 
-def ask(port, method, path):
-    url = presign(port, method, path)
+def ask(port, method, path, **query):
+    url = presign(port, method, path, **query)
     link = http.client.HTTPConnection('127.0.0.1', port, timeout=60)
     try:
         link.request(method, url[url.index('/', 7):])
@@ -77,6 +79,7 @@ def ask(port, method, path):
         body = answer.read()
         if answer.status >= 300:
             raise Failed(f'{method} {path}: {answer.status} {body[:200]}')
+        return body.decode()
     finally:
         link.close()
 
@@ -195,6 +198,17 @@ class Lab:
         name = f'bench-{self.buckets}'
         ask(self.port, 'PUT', f'/{name}')
         return name
+
+    def holds(self, name):
+        """Objects of a bucket, and their bytes."""
+        count, size, marker = 0, 0, ''
+        while True:
+            page = ask(self.port, 'GET', f'/{name}', marker=marker)
+            sizes = re.findall(r'<Size>(\d+)</Size>', page)
+            count, size = count + len(sizes), size + sum(map(int, sizes))
+            if '<IsTruncated>true' not in page:
+                return count, size
+            marker = html.unescape(re.findall(r'<Key>([^<]*)</Key>', page)[-1])
 
     def purge(self, name):
         call(self.script, 'purge', self.dir, name)

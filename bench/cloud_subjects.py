@@ -95,7 +95,7 @@ class Pluri(Subject):
         forget()
         return self.mount
 
-    def settle(self):
+    def settle(self, count=0, size=0):
         call(self.bench.tool, 'sync', self.mount)
 
     def memory(self):
@@ -118,8 +118,8 @@ class Peer(Subject):
     def made(self):
         self.cache = 0
 
-    def settle(self):
-        pass
+    def settle(self, count=0, size=0):
+        """Until so many files, and bytes of them, are in the bucket."""
 
     def open(self, cold=False):
         if cold or not self.cache:
@@ -130,7 +130,7 @@ class Peer(Subject):
         self.child = subprocess.Popen(
             [str(c) for c in self.command(room)], stdout=self.log,
             stderr=self.log, start_new_session=True,
-            env=os.environ | self.environment())
+            env=self.environment())
         self.pid = self.child.pid
         wait_for(self.name, lambda: os.path.ismount(self.mount)
                  or self.child.poll() is not None)
@@ -141,7 +141,10 @@ class Peer(Subject):
         return self.mount
 
     def environment(self):
-        return {}
+        """Nothing that is meant for other servers."""
+        return {k: v for k, v in os.environ.items()
+                if not k.startswith(('AWS_', 'RCLONE_'))
+                and not k.lower().endswith('_proxy')}
 
     def memory(self):
         return memory(self.pid, 'VmHWM')
@@ -187,12 +190,13 @@ class Rclone(Peer):
     name, text, share = 'rclone', 'rclone mount', 5
 
     def environment(self):
-        return {'RCLONE_CONFIG_B_TYPE': 's3', 'RCLONE_CONFIG_B_PROVIDER': 'Ceph',
-                'RCLONE_CONFIG_B_ACCESS_KEY_ID': KEY,
-                'RCLONE_CONFIG_B_SECRET_ACCESS_KEY': SECRET,
-                'RCLONE_CONFIG_B_ENDPOINT': self.urls[0],
-                'RCLONE_CONFIG_B_REGION': REGION,
-                'RCLONE_CONFIG': str(self.home / 'rclone.conf')}
+        return super().environment() | {
+            'RCLONE_CONFIG_B_TYPE': 's3', 'RCLONE_CONFIG_B_PROVIDER': 'Ceph',
+            'RCLONE_CONFIG_B_ACCESS_KEY_ID': KEY,
+            'RCLONE_CONFIG_B_SECRET_ACCESS_KEY': SECRET,
+            'RCLONE_CONFIG_B_ENDPOINT': self.urls[0],
+            'RCLONE_CONFIG_B_REGION': REGION,
+            'RCLONE_CONFIG': str(self.home / 'rclone.conf')}
 
     def command(self, room):
         self.rc = free_port()
@@ -207,8 +211,9 @@ class Rclone(Peer):
                 '--use-server-modtime', '--rc', '--rc-no-auth', '--rc-addr',
                 f'127.0.0.1:{self.rc}')
 
-    def settle(self):
-        """Uploads are behind close: asked until none is left."""
+    def settle(self, count=0, size=0):
+        """Uploads are behind close, and may not even be known of when it
+        returns: asked until none is left and the bucket holds them all."""
         question = urllib.request.Request(
             f'http://127.0.0.1:{self.rc}/vfs/stats', data=b'{}',
             headers={'Content-Type': 'application/json'})
@@ -218,7 +223,8 @@ class Rclone(Peer):
                 disk = json.load(answer)['diskCache']
             if disk['erroredFiles']:
                 raise Failed(f'rclone: {disk["erroredFiles"]} files failed')
-            if not disk['uploadsInProgress'] and not disk['uploadsQueued']:
+            if not disk['uploadsInProgress'] and not disk['uploadsQueued'] \
+                    and self.lab.holds(self.buckets[0]) >= (count, size):
                 return
-            time.sleep(0.02)
+            time.sleep(0.05)
         raise Failed(f'rclone: uploads not done in {SETTLE_S} s')

@@ -66,7 +66,7 @@ def large(t, key, ways, connections, total):
             seen = paths.counters()
             start = time.monotonic()
             call('dd', f'if={source}', f'of={top / "file"}', 'bs=1M')
-            s.settle()
+            s.settle(1, total)
             t.note('write' + key, mib(total, time.monotonic() - start))
             t.noted('write' + key, paths.since(seen))
             s.close()
@@ -103,8 +103,10 @@ def small(t):
             words = ('make', top / 'd', count, SMALL, t.rep)
             seen = paths.counters()
             t.note('small', count / timed(
-                lambda: (call(b.io, *words), s.settle())))
-            t.noted('small', paths.since(seen), count)
+                lambda: (call(b.io, *words), s.settle(count, count * SMALL))))
+            used = paths.since(seen)
+            t.noted('small', used, count)
+            t.note('small_puts', used['PUT'] / (10 + count * SMALL / 2 ** 23))
             s.close()
             top = s.open(cold=True)
             seen = paths.counters()
@@ -126,7 +128,8 @@ def unpack(t):
             top = s.open()
             seen = paths.counters()
             t.note('tar', len(names) / timed(lambda: (
-                call('tar', 'xf', tar, '-C', top, '-T', some), s.settle())))
+                call('tar', 'xf', tar, '-C', top, '-T', some),
+                s.settle(len(names)))))
             t.noted('tar', paths.since(seen), len(names))
             s.close()
             paths.proxies[0].again(())
