@@ -9,6 +9,7 @@
 #include "chunker/stripe.h"
 #include "fs/fetch_int.h"
 #include "fs/staging.h"
+#include "fs/stats.h"
 
 #define FETCH_HEDGE_MS 500u
 #define FETCH_HEDGE_RATE 2048u /* bytes a ms: a longer read may take longer */
@@ -113,6 +114,13 @@ static bool fetch_aim(struct fetch *f, bool extras)
 	}
 	f->len = end ? end - f->off : 0;
 	return end > 0;
+}
+
+static void fetch_tally(
+	const struct fetch *f, enum stats_count fetches, enum stats_count bytes)
+{
+	stats_add(f->v->stats, fetches, 1);
+	stats_add(f->v->stats, bytes, f->len);
 }
 
 /* 0, -ENOENT (no local file), or why the local file is no use. */
@@ -230,6 +238,8 @@ static int fetch_ask(struct fetch *f, bool *ret_hope, struct pluri_err *err)
 	rd.hedge_ms = FETCH_HEDGE_MS + (uint32_t)(len / FETCH_HEDGE_RATE);
 	rd.deadline_ms = p->began_ms + 3 * (uint64_t)f->v->config->timeout_ms;
 	r = fleet_read(f->v->fleet, &rd, got, bad, err);
+	if (r >= 0)
+		fetch_tally(f, STATS_CLOUD, STATS_CLOUD_BYTES);
 	for (unsigned i = 0; i < rd.n; i++) {
 		if (f->liars >> src[i].index & 1)
 			bad[i] = -EBADMSG;
@@ -336,8 +346,10 @@ int fetch_frames(
 	if (!fetch_aim(&f, true))
 		return 0;
 	r = fetch_local(&f, &why);
-	if (r == 0)
+	if (r == 0) {
+		fetch_tally(&f, STATS_LOCAL, STATS_LOCAL_BYTES);
 		return 0;
+	}
 	if (r != -ENOENT)
 		log_line(LOG_WARN, "local pack %s at %llu: %s",
 			text_hex(f.at.pack.id.b, sizeof(f.at.pack.id.b), hex),

@@ -57,6 +57,10 @@ void stats_ended(struct stats *s, const struct stats_request *request);
 
 enum stats_count {
 	STATS_SLOWED_US, /* writes were held back for the clouds (fs/pace.h) */
+	STATS_LOCAL, /* fetches from a local pack, and the bytes of these */
+	STATS_LOCAL_BYTES,
+	STATS_CLOUD, /* ... from stores */
+	STATS_CLOUD_BYTES,
 	STATS_COUNTS
 };
 void stats_add(struct stats *s, enum stats_count c, uint64_t n);

@@ -131,10 +131,21 @@ static json_t *stats_cache(const struct volume *v)
 	struct cache_stats c = {0};
 
 	cache_stats(v->cache, &c);
-	return json_pack("{sI sI sI sI}", "hits_total", (json_int_t)c.hits,
-		"misses_total", (json_int_t)c.misses, "used_bytes",
-		(json_int_t)c.bytes, "limit_bytes",
-		(json_int_t)v->config->memory);
+	return json_pack("{sI sI sI sI sI sI}", "hits_total",
+		(json_int_t)c.hits, "misses_total", (json_int_t)c.misses,
+		"used_bytes", (json_int_t)c.bytes, "limit_bytes",
+		(json_int_t)v->config->memory, "ahead_bytes",
+		(json_int_t)c.ahead, "neighbours_used_bytes_total",
+		(json_int_t)c.used);
+}
+
+static json_t *stats_fetches(const struct stats *s)
+{
+	return json_pack("{sI sI sI sI}", "local_total",
+		(json_int_t)stats_value(s, STATS_LOCAL), "local_bytes_total",
+		(json_int_t)stats_value(s, STATS_LOCAL_BYTES), "cloud_total",
+		(json_int_t)stats_value(s, STATS_CLOUD), "cloud_bytes_total",
+		(json_int_t)stats_value(s, STATS_CLOUD_BYTES));
 }
 
 /* How long what waits longest has waited, in memory or in a pack. */
@@ -235,11 +246,13 @@ int stats_tell(struct volume *v, json_t **ret, struct pluri_err *err)
 	t->v = v;
 	r = stats_rows(t, err);
 	if (r == 0) {
-		j = json_pack("{ss so sI so so so so}", "volume", v->info.name,
-			"daemon", stats_daemon(v), "requests_in_flight",
+		j = json_pack("{ss so sI so so so so so}", "volume",
+			v->info.name, "daemon", stats_daemon(v),
+			"requests_in_flight",
 			(json_int_t)stats_in_flight(v->stats), "requests",
 			stats_requests(v->stats), "cache", stats_cache(v),
-			"pending", stats_pending(t), "stores", stats_stores(t));
+			"fetches", stats_fetches(v->stats), "pending",
+			stats_pending(t), "stores", stats_stores(t));
 		if (!j)
 			r = pluri_fail(err, ENOMEM, "stats: no memory");
 	}

@@ -135,6 +135,22 @@ static void cmd_caches(const struct cmd_view *w)
 		show_size(now, "limit_bytes", limit));
 }
 
+static void cmd_fetched(const struct cmd_view *w)
+{
+	const json_t *now = cmd_part(w->now, "fetches");
+	const json_t *old = cmd_part(w->before, "fetches");
+	const char *per = w->rates ? "/s" : "";
+	char local[TEXT_SIZE_MAX];
+	char cloud[TEXT_SIZE_MAX];
+
+	(void)text_bytes(
+		(uint64_t)cmd_more(w, old, now, "local_bytes_total"), local);
+	(void)text_bytes(
+		(uint64_t)cmd_more(w, old, now, "cloud_bytes_total"), cloud);
+	(void)printf("fetched  %s%s from local packs, %s%s from stores\n",
+		local, per, cloud, per);
+}
+
 static int cmd_requests(const struct cmd_view *w)
 {
 	static const char *const kinds[] = {"read", "write", "fsync", "lookup",
@@ -227,6 +243,7 @@ static int cmd_show(const json_t *before, const json_t *now, bool rates)
 	cmd_head(&w);
 	cmd_pending(&w);
 	cmd_caches(&w);
+	cmd_fetched(&w);
 	(void)putchar('\n');
 	if (cmd_requests(&w))
 		return 1;

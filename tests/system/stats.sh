@@ -92,6 +92,11 @@ check "bytes sent twice" over $((2 * BYTES)) stores out_bytes_total
 check "puts to both" over 3 stores puts_total
 check "for people" look_status 0 '^write  *[1-9]'
 
+forget_kernel
+check "read from local packs" cmp "$dir/big" "$mnt/big"
+look
+check "told so" over $((BYTES - 1)) fetches local_bytes_total
+check "not from the clouds" is 0 fetches cloud_total
 check "nothing is cached" forget
 look
 gets=$(num stores gets_total)
@@ -101,6 +106,7 @@ look
 check "gets" over $gets stores gets_total
 check "bytes come from the clouds" over $((BYTES - 1)) stores in_bytes_total
 check "misses" over $misses cache misses_total
+check "fetched from the clouds" over $((BYTES - 1)) fetches cloud_bytes_total
 check "bytes read" over $((BYTES - 1)) requests read bytes_total
 hits=$(num cache hits_total)
 misses=$(num cache misses_total)
