@@ -92,6 +92,20 @@ static int staging_add_row(
 	return meta_end(tx, packs_add(tx, &p->row, err), err);
 }
 
+static void staging_draw(struct staging *s, const struct roster_policy *pol,
+	struct pluri_id *ret)
+{
+	struct place_store store[PLURI_STORES_MAX];
+	uint32_t num[PLURI_STORES_MAX];
+	struct place_rule rule = {0};
+	struct spread_table t = {.store = store, .num = num, .rule = &rule};
+	void *keep = NULL;
+
+	t.n = roster_table(s->v->roster, pol->num, store, num, &keep, &rule);
+	spread_draw(&s->spread, s->v->clock, &t, ret);
+	free(keep);
+}
+
 /* A new open pack for the slot; with the slot's lock held. */
 static int staging_start(struct staging *s, struct staging_slot *slot,
 	const struct roster_policy *pol, struct pluri_err *err)
@@ -102,7 +116,7 @@ static int staging_start(struct staging *s, struct staging_slot *slot,
 
 	if (!p)
 		return pluri_fail(err, ENOMEM, "staging: no memory");
-	clock_random(s->v->clock, p->row.id.b, sizeof(p->row.id.b));
+	staging_draw(s, pol, &p->row.id);
 	p->row.policy = pol->num;
 	p->row.kind = (uint8_t)pol->layout.kind;
 	p->row.k = pol->layout.k;

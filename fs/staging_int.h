@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "base/work.h"
+#include "fs/spread.h"
 #include "fs/staging.h"
 
 #define STAGING_USED 4096u /* a power of two */
@@ -59,6 +60,7 @@ struct staging {
 	struct {
 		uint64_t key, ms;
 	} used[STAGING_USED]; /* when packs were read, roughly */
+	struct spread spread;
 	pthread_mutex_t close_lock; /* one closing step at a time */
 	pthread_t timer;
 	struct staging_slot slot[PLURI_POLICIES_MAX];
