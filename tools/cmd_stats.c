@@ -294,7 +294,9 @@ static int cmd_watch(struct ask *a, double every, bool json)
 	struct pluri_err err = {0};
 
 	(void)sigaction(SIGINT, &stop, NULL);
-	(void)setvbuf(stdout, NULL, _IOFBF, CMD_BLOCK);
+	/* Of its own, or its size would not count; never freed, since stdout
+	 * has it until the end. */
+	(void)setvbuf(stdout, malloc(CMD_BLOCK), _IOFBF, CMD_BLOCK);
 	for (;;) {
 		json_t *now = NULL;
 
