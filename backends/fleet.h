@@ -121,15 +121,15 @@ struct fleet_source {
 /*
  * Read object bytes [off, off + len) from `need` of n sources, first good ones
  * win. Asked first are stores that are up, then local ones, then those whose
- * answer should come first: expected time of a get of len, times how full the
- * store's window is. One more is asked when one fails, or is slow: for longer
- * than its store's p95 (backends/fleet_speed.h) if the budget allows (one hedge
- * for twenty reads), and after hedge_ms in any case, sooner when it is silent
- * for far too long. hedge_ms 0: never. Stores that are
- * DOWN are asked when nobody else is left. judge() says
- * whether the bytes are good (0) or -EBADMSG, or 1: some are, which will do,
- * and the others count against the store all the same. It runs on the caller's
- * thread, at most once a source, and gets bytes of exactly len.
+ * answer should come first, with all that they have to do. One more is asked
+ * when one fails, or is slow: for longer than its store's p95 (see
+ * backends/fleet_speed.h) if the budget allows, one hedge for twenty reads;
+ * after hedge_ms in any case, sooner when it is silent for far too long;
+ * hedge_ms 0: never. Stores that have just throttled are asked late, and those
+ * that are DOWN when nobody else is left. judge() says whether the bytes are
+ * good (0) or -EBADMSG, or 1: some are, which will do, and the others count
+ * against the store all the same. It runs on the caller's thread, at most once
+ * a source, and gets bytes of exactly len.
  * Failing sources are told in bad[] (n of them, may be NULL): 0 not asked or
  * good, else -errno.
  *

@@ -21,6 +21,8 @@
 #define HEALTH_PAUSE_MIN_MS 1000u
 #define HEALTH_PAUSE_MAX_MS 30000u
 #define HEALTH_BUSY_MAX_MS 60000u
+#define HEALTH_SHY_MS 100u
+#define HEALTH_SHY_TIMES 5u /* doubled: 3.2 s */
 
 const char *fleet_class_text(enum fleet_class c)
 {
@@ -126,6 +128,8 @@ static void health_good(struct fleet_store *s, enum fleet_kind kind, int code)
 	const bool room = code == 0 && (kind == FLEET_PUT || kind == FLEET_DEL);
 
 	health_close(&s->pulse);
+	if (code == 0)
+		s->pulse.throttles = 0;
 	if (s->pulse.class != FLEET_FULL || room)
 		health_class(s, FLEET_OK, "");
 }
@@ -134,6 +138,20 @@ static bool health_neutral(int code)
 {
 	return code != 0 && code != -ENOENT && code != -EEXIST &&
 	       fleet_class_of(code) == FLEET_OK;
+}
+
+/* One that does not say for how long is asked last by reads, for a while that
+ * doubles; whoever has no choice asks it as ever. */
+static void health_busy(
+	struct fleet_pulse *p, uint64_t now, uint64_t retry_after_ms)
+{
+	if (retry_after_ms > HEALTH_BUSY_MAX_MS)
+		retry_after_ms = HEALTH_BUSY_MAX_MS;
+	p->busy_ms = now + retry_after_ms;
+	if (p->shy_ms > now)
+		return; /* others of the same burst said so already */
+	p->shy_ms = now + (HEALTH_SHY_MS << p->throttles);
+	p->throttles += p->throttles < HEALTH_SHY_TIMES;
 }
 
 void fleet_health_note(struct fleet_store *s, bool trial, enum fleet_kind kind,
@@ -158,11 +176,8 @@ void fleet_health_note(struct fleet_store *s, bool trial, enum fleet_kind kind,
 		else
 			health_close(p);
 	}
-	if (c == FLEET_THROTTLED) {
-		if (retry_after_ms > HEALTH_BUSY_MAX_MS)
-			retry_after_ms = HEALTH_BUSY_MAX_MS;
-		p->busy_ms = now + retry_after_ms;
-	}
+	if (c == FLEET_THROTTLED)
+		health_busy(p, now, retry_after_ms);
 	health_check(p);
 }
 
@@ -214,7 +229,8 @@ static void health_times(const struct fleet_store *s, struct fleet_health *ret)
 	const struct fleet_quantile *get = &s->speed.get[0];
 	const struct fleet_quantile *put = &s->speed.put[0];
 
-	ret->latency_us = fleet_speed_expect(&s->speed, 0, now);
+	ret->latency_us = fleet_speed_expect(
+		&s->speed, &(struct fleet_get){.calls = 1}, now);
 	ret->get_p50_us = fleet_quantile_us(get, 500, now);
 	ret->get_p95_us = fleet_quantile_us(get, 950, now);
 	ret->get_p99_us = fleet_quantile_us(get, 990, now);

@@ -32,6 +32,8 @@ struct fleet_pulse {
 	uint64_t pause_ms; /* how long the breaker was opened last */
 	uint64_t try_ms;   /* when the next trial may pass */
 	uint64_t busy_ms;  /* throttled until */
+	uint64_t shy_ms;   /* ... so asked last until; nothing was said */
+	unsigned throttles; /* in a row */
 	uint64_t since_ms; /* class or mark changed */
 	uint64_t calls[4]; /* by kind */
 	uint64_t busy_us[4]; /* of calls that ended or were given up */
@@ -140,7 +142,7 @@ void fleet_watch_refuse(struct fleet *f, struct fleet_put *p, int code,
 struct fleet_rank {
 	bool up, local;
 	uint64_t latency_us; /* expected; 0: unknown */
-	uint32_t load; /* with this one, of its window: 256 is full */
+	uint32_t load; /* by which that takes longer: 256 is not at all */
 };
 void fleet_rank_order(const struct fleet_rank *ranks, unsigned n,
 	unsigned *ret_order);

@@ -54,6 +54,7 @@ struct fleet_op {
 	uint64_t span_ms;   /* what one attempt may take */
 	uint64_t deadline_ms;
 	uint64_t start_us;
+	unsigned beside; /* calls that its store had then, with itself */
 	uint32_t cancel;
 	int code; /* the outcome, and its story */
 	struct pluri_err err;

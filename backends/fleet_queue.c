@@ -133,8 +133,10 @@ static void queue_time(struct fleet_op *op, int code)
 	s->pulse.busy_us[op->kind] += took;
 	if (op->kind == FLEET_GET && (code == 0 || vain || late))
 		fleet_speed_got(&s->speed,
-			code == 0 ? op->room.len : op->room.cap, took,
-			code != 0, now);
+			&(struct fleet_get){
+				code == 0 ? op->room.len : op->room.cap,
+				op->beside},
+			took, code != 0, now);
 	else if (op->kind == FLEET_PUT && code == 0)
 		fleet_speed_put(&s->speed, op->body.size, took, now);
 	if (code == -EBUSY || (late && !vain))
@@ -337,6 +339,7 @@ static void queue_start(struct fleet_op *op, uint64_t now)
 	if (op->put)
 		op->deadline_ms = now + op->span_ms;
 	op->start_us = fleet_queue_now_us();
+	op->beside = s->gets + s->rest;
 	s->pulse.calls[op->kind]++;
 }
 

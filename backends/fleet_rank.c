@@ -1,12 +1,13 @@
 /*
- * Who is asked first: whoever should have answered first. That is what a get
- * of this size took there, times how full its window is; so stores that are
- * equally quick share the reads as they can take them, and a near one is
- * preferred until it has more than it can do.
+ * Who is asked first: whoever should answer first. That is what a get of this
+ * size takes with so many others beside it, and longer when it has to wait for
+ * its store's window. So a near store is preferred until it has more than it
+ * can do, and stores that are equally near share the reads as they can take
+ * them.
  */
 #include "backends/fleet_int.h"
 
-#define RANK_FULL 256u /* load of a full window */
+#define RANK_FULL 256u /* load of a full window, or of less */
 #define RANK_SILENT 3u /* times what was expected: it is slow right now */
 #define RANK_SILENT_US 500000u /* ... when nothing was expected */
 
@@ -33,8 +34,7 @@ static uint64_t rank_middle(const struct fleet_rank *ranks, unsigned n)
 
 static uint64_t rank_cost(const struct fleet_rank *r, uint64_t middle)
 {
-	return (r->latency_us ? r->latency_us : middle) *
-	       ((uint64_t)RANK_FULL + r->load);
+	return (r->latency_us ? r->latency_us : middle) * r->load;
 }
 
 static bool rank_before(
@@ -79,30 +79,43 @@ static uint64_t rank_silence(const struct fleet_store *s, uint64_t now_ms)
 
 		if (op->kind != FLEET_GET || us <= longest)
 			continue;
-		usual = fleet_speed_expect(&s->speed, op->room.cap, now_ms);
+		usual = fleet_speed_expect(&s->speed,
+			&(struct fleet_get){op->room.cap, op->beside}, now_ms);
 		if (us > (usual ? RANK_SILENT * usual : RANK_SILENT_US))
 			longest = us;
 	}
 	return longest;
 }
 
+/* A full window counts a quarter more than an empty one, so that of stores that
+ * are about as near none does all; beyond it calls wait. */
+static uint32_t rank_load(uint32_t calls, uint32_t window)
+{
+	const uint32_t load = calls * RANK_FULL / window;
+
+	if (load <= RANK_FULL)
+		return RANK_FULL + load / 4;
+	return load + RANK_FULL / 4;
+}
+
 struct fleet_rank fleet_rank_of(struct fleet_store *s, uint64_t bytes)
 {
 	const uint64_t now = clock_mono_ms(s->clock);
+	struct fleet_get get = {.bytes = bytes};
 	struct fleet_rank r = {0};
 	uint64_t silence;
 
 	(void)pthread_mutex_lock(&s->lock);
-	r.up = fleet_health_up(s);
+	get.calls = s->gets + s->rest + s->queued + 1;
+	r.up = fleet_health_up(s) && s->pulse.shy_ms <= now;
 	r.local = (s->limits.caps & PLURI_CAP_LOCAL) != 0;
-	r.latency_us = fleet_speed_expect(&s->speed, bytes, now);
+	r.latency_us = fleet_speed_expect(&s->speed, &get, now);
 	silence = rank_silence(s, now);
 	if (silence > r.latency_us)
 		r.latency_us = silence;
 	/* A disk that hangs is farther away than any cloud */
 	r.local = r.local && silence == 0;
-	r.load = (s->gets + s->rest + s->queued + 1) * RANK_FULL /
-		 fleet_window_calls(&s->window);
+	r.load = rank_load(get.calls, fleet_window_calls(&s->window));
 	(void)pthread_mutex_unlock(&s->lock);
 	return r;
 }

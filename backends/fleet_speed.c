@@ -3,9 +3,10 @@
 #define SPEED_SMALL (256u << 10)
 #define SPEED_MIB (1u << 20)
 #define SPEED_FORGET_MS 60000u
+#define SPEED_HALF_MS 30000u
 #define SPEED_STALE_MS 5000u
 #define SPEED_TIMES 3u
-#define SPEED_EIGHTH_MS 1250u /* each adds an eighth to a mean's step */
+#define SPEED_EIGHTH_MS 800u /* each adds an eighth to a mean's step */
 #define SPEED_STEP_MAX 6u /* eighths */
 #define SPEED_MEDIANS 4u
 #define SPEED_LEAST_MS 5u
@@ -26,9 +27,7 @@ static uint64_t speed_mean(const struct fleet_mean *m, uint64_t now_ms)
 	return now_ms - m->seen_ms > SPEED_FORGET_MS ? 0 : m->us;
 }
 
-/* at_least: us is more than the mean was. */
-static void speed_move(
-	struct fleet_mean *m, uint64_t us, bool at_least, uint64_t now_ms)
+static void speed_move(struct fleet_mean *m, uint64_t us, uint64_t now_ms)
 {
 	const uint64_t old = speed_mean(m, now_ms);
 	uint64_t step = (now_ms - m->seen_ms) / SPEED_EIGHTH_MS;
@@ -37,46 +36,86 @@ static void speed_move(
 		step = 1;
 	if (step > SPEED_STEP_MAX)
 		step = SPEED_STEP_MAX;
-	if (old == 0)
-		m->times = 0;
-	if (m->times < SPEED_TIMES)
-		m->us = old && old < us && !at_least ? old : us;
-	else
-		m->us = (old * (8 - step) + us * step) / 8;
-	m->times += m->times < SPEED_TIMES;
-	if (m->us == 0)
-		m->us = 1; /* 0 is "unknown" */
+	m->us = (old * (8 - step) + us * step) / 8;
 	m->seen_ms = now_ms;
 }
 
-uint64_t fleet_speed_expect(
-	const struct fleet_speed *s, uint64_t bytes, uint64_t now_ms)
+static uint64_t speed_least(uint64_t a, uint64_t b)
 {
-	const uint64_t small = speed_mean(&s->small, now_ms);
-
-	if (bytes <= SPEED_SMALL)
-		return small;
-	return small + speed_mean(&s->mib, now_ms) * bytes / SPEED_MIB;
+	return a < b ? a : b;
 }
 
-void fleet_speed_got(struct fleet_speed *s, uint64_t bytes, uint64_t us,
-	bool at_least, uint64_t now_ms)
+/* 0: unknown. */
+static uint64_t speed_base(const struct fleet_speed *s, uint64_t now_ms)
 {
-	struct fleet_quantile *q = &s->get[fleet_speed_size(bytes)];
-	const uint64_t small = speed_mean(&s->small, now_ms);
-	const uint64_t p95 = fleet_quantile_us(q, 950, now_ms);
-	const uint64_t mean = fleet_speed_expect(s, bytes, now_ms);
+	const uint64_t age = now_ms - s->turn_ms;
 
-	if (!at_least || us > (p95 ? p95 : mean))
+	if (age >= SPEED_FORGET_MS || s->least_us == 0)
+		return 0;
+	if (age >= SPEED_HALF_MS || s->last_us == 0)
+		return s->least_us;
+	return speed_least(s->least_us, s->last_us);
+}
+
+static void speed_base_add(struct fleet_speed *s, uint64_t us, uint64_t now_ms)
+{
+	const uint64_t age = now_ms - s->turn_ms;
+
+	if (speed_base(s, now_ms) == 0)
+		s->times = 0;
+	if (age >= SPEED_FORGET_MS) {
+		s->last_us = 0;
+		s->least_us = 0;
+		s->turn_ms = now_ms;
+	} else if (age >= SPEED_HALF_MS) {
+		s->last_us = s->least_us;
+		s->least_us = 0;
+		s->turn_ms += SPEED_HALF_MS;
+	}
+	us = us ? us : 1; /* 0 is "unknown" */
+	s->least_us = s->least_us ? speed_least(s->least_us, us) : us;
+	s->seen_ms = now_ms;
+	s->times += s->times < SPEED_TIMES;
+}
+
+uint64_t fleet_speed_expect(
+	const struct fleet_speed *s, const struct fleet_get *g, uint64_t now_ms)
+{
+	const uint64_t base = speed_base(s, now_ms);
+	uint64_t each = base ? speed_mean(&s->wait, now_ms) : 0;
+
+	if (g->bytes > SPEED_SMALL)
+		each += speed_mean(&s->mib, now_ms) * g->bytes / SPEED_MIB;
+	return base + each * g->calls;
+}
+
+/* What it took beyond `usual`, for each call. */
+static uint64_t speed_each(
+	const struct fleet_get *g, uint64_t us, uint64_t usual)
+{
+	return us > usual ? (us - usual) / g->calls : 0;
+}
+
+void fleet_speed_got(struct fleet_speed *s, const struct fleet_get *g,
+	uint64_t us, bool at_least, uint64_t now_ms)
+{
+	struct fleet_quantile *q = &s->get[fleet_speed_size(g->bytes)];
+	const struct fleet_get small = {.calls = g->calls};
+	const uint64_t p95 = fleet_quantile_us(q, 950, now_ms);
+	const uint64_t usual = fleet_speed_expect(s, g, now_ms);
+
+	if (!at_least || us > (p95 ? p95 : usual))
 		fleet_quantile_add(q, us, now_ms);
-	if (at_least && us <= mean)
+	if (at_least && us <= usual)
 		return;
-	if (bytes <= SPEED_SMALL)
-		speed_move(&s->small, us, at_least, now_ms);
-	else
-		speed_move(&s->mib,
-			(us > small ? us - small : 0) * SPEED_MIB / bytes,
-			at_least, now_ms);
+	if (g->bytes <= SPEED_SMALL) {
+		speed_base_add(s, us, now_ms);
+		speed_move(&s->wait, speed_each(g, us, speed_base(s, now_ms)),
+			now_ms);
+	} else {
+		us = speed_each(g, us, fleet_speed_expect(s, &small, now_ms));
+		speed_move(&s->mib, us * SPEED_MIB / g->bytes, now_ms);
+	}
 }
 
 void fleet_speed_put(
@@ -87,13 +126,7 @@ void fleet_speed_put(
 
 bool fleet_speed_stale(const struct fleet_speed *s, uint64_t now_ms)
 {
-	return s->small.times < SPEED_TIMES ||
-	       now_ms - s->small.seen_ms > SPEED_STALE_MS;
-}
-
-static uint64_t speed_least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
+	return s->times < SPEED_TIMES || now_ms - s->seen_ms > SPEED_STALE_MS;
 }
 
 struct fleet_patience fleet_speed_patience(const struct fleet_speed *s,

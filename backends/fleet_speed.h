@@ -2,12 +2,18 @@
  * backends/fleet_speed.h - how quick a store is: what a get of some size will
  * take, and when it is time to ask another store instead.
  *
- * Two means tell what to expect: of small gets (256 KiB at most), and of the
- * time that each MiB of a larger one takes beyond that. A mean moves by an
- * eighth with each answer, and by more, up to three quarters, when the last one
- * was seconds ago: a store that is sampled seldom is believed sooner. The first
- * answers carry the making of a connection, so of three the quickest counts.
- * After 60 s a mean is forgotten, so that a store gets a new chance.
+ * What a get takes is modelled as
+ *
+ *   base + calls * (wait + bytes * mib)
+ *
+ * base: the quickest small answer (256 KiB at most) of the last minute; wait:
+ * what an answer took beyond that for each call that the store had then; mib:
+ * the same for each MiB of a large one. So a store that is far looks far,
+ * one that is full looks the slower the more it is asked, and one whose
+ * capacity is left looks quick. wait and mib are means that move by an eighth
+ * with each answer, and by more, up to three quarters, when the last one was
+ * seconds ago: a store that is sampled seldom is believed sooner. What is older
+ * than a minute is forgotten, so that a store gets a new chance.
  *
  * Quantiles are kept by size, so that large answers do not make small ones
  * look quick. Pure; all zero is a new one; now_ms as in fleet_quantile.h.
@@ -24,28 +30,35 @@
 unsigned fleet_speed_size(uint64_t bytes);
 
 struct fleet_mean {
-	uint64_t us; /* 0: unknown */
+	uint64_t us;
 	uint64_t seen_ms;
-	unsigned times; /* it was moved, up to 3 */
 };
 
 struct fleet_speed {
-	struct fleet_mean small, mib;
+	uint64_t least_us, last_us; /* base: of this half minute, of the last */
+	uint64_t turn_ms; /* it began */
+	uint64_t seen_ms; /* last small answer */
+	unsigned times;	  /* small answers, up to 3 */
+	struct fleet_mean wait, mib;
 	struct fleet_quantile get[FLEET_SIZES], put[FLEET_SIZES];
 };
 
+struct fleet_get {
+	uint64_t bytes;
+	unsigned calls; /* of its store when it began, with itself: >= 1 */
+};
 /*
  * A get was answered after us. at_least: it was given up then, and counts only
  * when that is slower than what was believed; else giving up would look quick.
  */
-void fleet_speed_got(struct fleet_speed *s, uint64_t bytes, uint64_t us,
-	bool at_least, uint64_t now_ms);
+void fleet_speed_got(struct fleet_speed *s, const struct fleet_get *g,
+	uint64_t us, bool at_least, uint64_t now_ms);
 void fleet_speed_put(struct fleet_speed *s, uint64_t bytes, uint64_t us,
 	uint64_t now_ms);
 
-/* What a get of so many bytes takes, in us; 0: unknown. */
-uint64_t fleet_speed_expect(
-	const struct fleet_speed *s, uint64_t bytes, uint64_t now_ms);
+/* What such a get takes, in us; 0: unknown. */
+uint64_t fleet_speed_expect(const struct fleet_speed *s,
+	const struct fleet_get *g, uint64_t now_ms);
 
 /* Has no small get been answered for 5 s, or have fewer than three? */
 bool fleet_speed_stale(const struct fleet_speed *s, uint64_t now_ms);

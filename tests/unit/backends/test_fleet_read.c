@@ -80,14 +80,14 @@ static void bring_down(struct fake_scene *s, unsigned store)
 static void order__ranks__up_local_quick_stable(void **state)
 {
 	static const struct fleet_rank ranks[] = {
-		{false, true, 1, 0},
-		{true, false, 900, 0},
-		{true, false, 0, 0},
-		{true, false, 100, 0},
+		{false, true, 1, 256},
+		{true, false, 900, 256},
+		{true, false, 0, 256},
+		{true, false, 100, 256},
 		{true, true, 5000, 9999},
-		{true, false, 100, 0},
-		{true, false, 0, 0},
-		{true, false, 100, 1},
+		{true, false, 100, 256},
+		{true, false, 0, 256},
+		{true, false, 100, 512},
 	};
 	static const unsigned expected[] = {4, 2, 3, 5, 6, 7, 1, 0};
 	unsigned order[8];
@@ -214,6 +214,7 @@ static void read__source_hangs__hedge_wins_and_one_cancelled(void **state)
 		(void)sched_yield();
 	assert_true(fake_health(s, 0).latency_us > 10000);
 	assert_true(fake_health(s, 0).gets_us > 10000);
+	assert_int_equal(fake_health(s, 0).bytes_in, LEN);
 	drop(&rd);
 }
 

@@ -91,8 +91,21 @@ static void quantile__time_goes_by__old_ones_forgotten(void **state)
 static void got(struct fleet_speed *s, uint64_t bytes, uint64_t us,
 	unsigned times, uint64_t now)
 {
+	const struct fleet_get g = {bytes, 1};
+
 	for (unsigned i = 0; i < times; i++)
-		fleet_speed_got(s, bytes, us, false, now);
+		fleet_speed_got(s, &g, us, false, now);
+}
+
+static void gave_up(struct fleet_speed *s, uint64_t us)
+{
+	fleet_speed_got(s, &(struct fleet_get){KIB, 1}, us, true, NOW);
+}
+
+static uint64_t expect(const struct fleet_speed *s, uint64_t bytes,
+	unsigned calls, uint64_t now)
+{
+	return fleet_speed_expect(s, &(struct fleet_get){bytes, calls}, now);
 }
 
 static void speed__large_gets__small_ones_not_poisoned(void **state)
@@ -107,9 +120,9 @@ static void speed__large_gets__small_ones_not_poisoned(void **state)
 	assert_in_range(p.ms, 20, 24);
 	p = fleet_speed_patience(&s, 16 * MIB, 8500, NOW);
 	assert_in_range(p.ms, 1620, 1824);
-	assert_in_range(fleet_speed_expect(&s, 128 * KIB, NOW), 19000, 21000);
+	assert_in_range(expect(&s, 128 * KIB, 1, NOW), 19000, 21000);
 	/* 100 ms a MiB beyond the small one's */
-	assert_in_range(fleet_speed_expect(&s, 4 * MIB, NOW), 410000, 430000);
+	assert_in_range(expect(&s, 4 * MIB, 1, NOW), 410000, 430000);
 }
 
 static void speed__unknown__patient_as_the_fixed_rule(void **state)
@@ -118,7 +131,7 @@ static void speed__unknown__patient_as_the_fixed_rule(void **state)
 	struct fleet_patience p;
 
 	(void)state;
-	assert_int_equal(fleet_speed_expect(&s, KIB, NOW), 0);
+	assert_int_equal(expect(&s, KIB, 1, NOW), 0);
 	assert_true(fleet_speed_stale(&s, NOW));
 	p = fleet_speed_patience(&s, KIB, FIXED_MS, NOW);
 	assert_int_equal(p.ms, FIXED_MS);
@@ -162,31 +175,50 @@ static void speed__given_up__never_looks_quick(void **state)
 
 	(void)state;
 	got(&s, KIB, 20000, 100, NOW);
-	before = fleet_speed_expect(&s, KIB, NOW);
+	before = expect(&s, KIB, 1, NOW);
 	for (unsigned i = 0; i < 100; i++)
-		fleet_speed_got(&s, KIB, 10, true, NOW);
-	assert_int_equal(fleet_speed_expect(&s, KIB, NOW), before);
+		gave_up(&s, 10);
+	assert_int_equal(expect(&s, KIB, 1, NOW), before);
 	assert_in_range(fleet_quantile_us(&s.get[0], 50, NOW), 20000, 22500);
 	for (unsigned i = 0; i < 10; i++)
-		fleet_speed_got(&s, KIB, 100000, true, NOW);
-	assert_true(fleet_speed_expect(&s, KIB, NOW) > 60000);
+		gave_up(&s, 100000);
+	assert_true(expect(&s, KIB, 1, NOW) > 60000);
 	assert_true(fleet_quantile_us(&s.get[0], 950, NOW) >= 100000);
 }
 
 /* The first answer carries the making of a connection. */
-static void speed__first_answers__the_quickest_counts(void **state)
+static void speed__first_answer_late__soon_forgotten(void **state)
 {
 	struct fleet_speed s = {0};
 
 	(void)state;
 	got(&s, KIB, 80000, 1, NOW);
+	assert_int_equal(expect(&s, KIB, 1, NOW), 80000);
 	assert_true(fleet_speed_stale(&s, NOW));
-	got(&s, KIB, 20000, 1, NOW);
-	got(&s, KIB, 30000, 1, NOW);
-	assert_int_equal(fleet_speed_expect(&s, KIB, NOW), 20000);
+	got(&s, KIB, 20000, 2, NOW);
+	assert_in_range(expect(&s, KIB, 1, NOW), 20000, 20001);
 	assert_false(fleet_speed_stale(&s, NOW));
-	got(&s, KIB, 28000, 1, NOW);
-	assert_int_equal(fleet_speed_expect(&s, KIB, NOW), 21000);
+}
+
+/* 10 ms away, and 4 ms of work for each: eight at once take 42 ms. */
+static void speed__full_store__slower_by_what_it_has(void **state)
+{
+	struct fleet_speed s = {0};
+	const struct fleet_get one = {KIB, 1};
+	const struct fleet_get eight = {KIB, 8};
+
+	(void)state;
+	fleet_speed_got(&s, &one, 10000, false, NOW);
+	for (unsigned i = 0; i < 100; i++)
+		fleet_speed_got(&s, &eight, 42000, false, NOW);
+	assert_in_range(expect(&s, KIB, 1, NOW), 13900, 14100);
+	assert_in_range(expect(&s, KIB, 8, NOW), 41000, 43000);
+	/* Far, but with room: as slow with eight as with one */
+	s = (struct fleet_speed){0};
+	for (unsigned i = 0; i < 100; i++)
+		fleet_speed_got(&s, &eight, 42000, false, NOW);
+	assert_in_range(expect(&s, KIB, 1, NOW), 41000, 43000);
+	assert_in_range(expect(&s, KIB, 8, NOW), 41000, 43000);
 }
 
 /* One sample in 5 s: near the truth well before a minute has passed. */
@@ -203,8 +235,8 @@ static void speed__seldom_sampled__believed_sooner(void **state)
 		assert_true(fleet_speed_stale(&s, now));
 		got(&s, KIB, 5000, 1, now);
 	}
-	assert_true(fleet_speed_expect(&s, KIB, now) < 20000);
-	assert_int_equal(fleet_speed_expect(&s, KIB, now + 60001), 0);
+	assert_true(expect(&s, KIB, 1, now) < 20000);
+	assert_int_equal(expect(&s, KIB, 1, now + 60001), 0);
 }
 
 static void speed__puts__by_size_and_apart_from_gets(void **state)
@@ -217,7 +249,7 @@ static void speed__puts__by_size_and_apart_from_gets(void **state)
 		fleet_speed_put(&s, 16 * MIB, 700000, NOW);
 	}
 	assert_in_range(fleet_quantile_us(&s.put[0], 990, NOW), 7000, 7875);
-	assert_int_equal(fleet_speed_expect(&s, KIB, NOW), 0);
+	assert_int_equal(expect(&s, KIB, 1, NOW), 0);
 }
 
 /* --- window --------------------------------------------------------------- */
@@ -375,7 +407,8 @@ int main(void)
 		cmocka_unit_test(speed__very_quick__a_few_ms_at_least),
 		cmocka_unit_test(speed__slowest_tenth_far_off__four_medians),
 		cmocka_unit_test(speed__given_up__never_looks_quick),
-		cmocka_unit_test(speed__first_answers__the_quickest_counts),
+		cmocka_unit_test(speed__first_answer_late__soon_forgotten),
+		cmocka_unit_test(speed__full_store__slower_by_what_it_has),
 		cmocka_unit_test(speed__seldom_sampled__believed_sooner),
 		cmocka_unit_test(speed__puts__by_size_and_apart_from_gets),
 		cmocka_unit_test(window__used_fully__doubles_then_stops_at_max),
