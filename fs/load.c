@@ -6,11 +6,12 @@
 #include "fs/load.h"
 
 #define LOAD_NEIGHBOURS 2048u /* frames brought along by one request */
+#define LOAD_REST (1u << 20) /* bytes of a pack that a stream takes along */
 #define LOAD_ROWS 256u /* chunks looked at in one bracket */
 
-/* A frame to load, and in which pack it is. */
+/* A frame to load, and of which chunk it is. */
 struct load_part {
-	uint64_t pack;
+	const struct chunk_row *chunk;
 	struct fetch_piece piece;
 };
 
@@ -57,8 +58,9 @@ static int load_more(struct load_span *s)
 	return 0;
 }
 
-static int load_neighbour_frame(
-	struct load_span *s, const struct chunk_row *c, uint32_t frame)
+/* 1: it comes along; 0: it is there or under way, or out of range. */
+static int load_extra(struct load_span *s, const struct chunk_row *c,
+	uint32_t frame, bool neighbour)
 {
 	struct cache_frame *pin = NULL;
 	struct fetch_piece p;
@@ -68,15 +70,27 @@ static int load_neighbour_frame(
 		return r;
 	r = load_more(s);
 	if (r >= 0)
-		r = cache_claim(
-			s->l->v->cache, c->num, frame, p.plain, true, &pin);
+		r = cache_claim(s->l->v->cache, c->num, frame, p.plain,
+			neighbour, &pin);
 	if (r <= 0)
 		return r;
 	p.to = cache_room(pin);
 	p.arg = pin;
 	p.extra = true;
 	s->piece[s->n++] = p;
-	return 0;
+	return 1;
+}
+
+/* A stream that is quicker than its prefetch takes what it wants next along, or
+ * each of the kernel's requests would become one to a cloud. */
+static void load_rest(struct load_span *s, const struct chunk_row *c)
+{
+	const struct fetch_piece *last = &s->piece[s->n - 1];
+	uint32_t frame = last->id.index + 1;
+
+	s->range.upto = last->off + last->bytes + LOAD_REST;
+	while (frame < c->frames && load_extra(s, c, frame, false) > 0)
+		frame++;
 }
 
 static int load_neighbour(void *arg, const struct chunk_row *c, uint64_t refs)
@@ -89,7 +103,7 @@ static int load_neighbour(void *arg, const struct chunk_row *c, uint64_t refs)
 		return 1;
 	}
 	for (uint32_t i = 0; refs > 0 && i < c->frames; i++)
-		if (load_neighbour_frame(s, c, i) < 0)
+		if (load_extra(s, c, i, true) < 0)
 			break;
 	return ++s->rows >= LOAD_ROWS;
 }
@@ -185,8 +199,10 @@ static int load_near(struct load *l, const struct load_part *part, unsigned n)
 	}
 	for (unsigned i = 0; i < n; i++)
 		s.piece[s.n++] = part[i].piece;
-	r = load_place(&s, part->pack, &err);
-	if (r >= 0 && !load_alone(&s))
+	r = load_place(&s, part->chunk->pack, &err);
+	if (r >= 0 && l->stream && !s.place.pack.local)
+		load_rest(&s, part[n - 1].chunk);
+	else if (r >= 0 && !load_alone(&s))
 		load_neighbours(&s);
 	if (r >= 0)
 		r = fetch_frames(l->v,
@@ -210,8 +226,8 @@ static int load_order_parts(const void *a, const void *b)
 	const struct load_part *x = a;
 	const struct load_part *y = b;
 
-	if (x->pack != y->pack)
-		return x->pack < y->pack ? -1 : 1;
+	if (x->chunk->pack != y->chunk->pack)
+		return x->chunk->pack < y->chunk->pack ? -1 : 1;
 	return x->piece.off < y->piece.off ? -1 : x->piece.off > y->piece.off;
 }
 
@@ -220,7 +236,7 @@ static unsigned load_together(const struct load_part *p, unsigned n)
 {
 	unsigned i = 1;
 
-	while (i < n && p[i].pack == p->pack &&
+	while (i < n && p[i].chunk->pack == p->chunk->pack &&
 		p[i].piece.off >= load_end_of(&p[i - 1]) &&
 		p[i].piece.off - load_end_of(&p[i - 1]) <= FETCH_GAP_MAX &&
 		load_end_of(&p[i]) - p->piece.off <= FETCH_SPAN_MAX)
@@ -242,7 +258,7 @@ static int load_fetch(struct load *l)
 
 		if (!b->owner)
 			continue;
-		p->pack = b->chunk->pack;
+		p->chunk = b->chunk;
 		if (fetch_piece(b->chunk, b->frame, &p->piece, &err) < 0) {
 			cache_failed(l->v->cache, b->pin, &err);
 			continue;

@@ -31,6 +31,7 @@ struct load_bit { /* what is wanted of one frame */
 struct load {
 	struct volume *v;
 	struct nearby *nearby; /* of small chunks; NULL: bring none */
+	bool stream; /* what is next will be wanted, too */
 	bool ahead; /* nobody waits for it: the cache is enough */
 	struct fetch_patience patience; /* but for when it began */
 	unsigned n;

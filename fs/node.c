@@ -22,11 +22,11 @@ struct nodes {
 	struct reap *reap;
 };
 
+/* By number, which is in order of making: who walks over the table to flush
+ * puts files into packs in that order, and reads find neighbours near. */
 static struct node **node_slot(struct nodes *n, uint64_t ino)
 {
-	const uint64_t h = ino * UINT64_C(0x9e3779b97f4a7c15);
-
-	return &n->bucket[(h >> 32) & (NODE_BUCKETS - 1)];
+	return &n->bucket[ino & (NODE_BUCKETS - 1)];
 }
 
 static void node_destroy(struct node *node)

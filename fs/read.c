@@ -11,7 +11,7 @@
 
 #define READ_ROWS 32u /* extents asked for at once */
 #define READ_THREADS 16u /* prefetches at once */
-#define READ_WINDOW_MAX (16u << 20)
+#define READ_WINDOW_MAX (32u << 20)
 #define READ_AGAIN 5u /* packs that vanish under one read */
 
 struct reader {
@@ -30,6 +30,7 @@ struct gap {
 
 struct read_plan {
 	uint64_t size; /* of the file, then */
+	bool stream; /* it goes on as others did */
 	struct gap *gap;
 	size_t gaps, gap_cap;
 	struct extent_row *row;
@@ -146,6 +147,7 @@ static int read_fill(struct volume *v, const struct read_ask *ask,
 	struct pluri_err *err)
 {
 	struct load l = {.v = v,
+		.stream = p->stream,
 		.nearby = v->reader->nearby,
 		.patience = {
 			.again = true, .stop = ask->stop, .arg = ask->arg}};
@@ -247,8 +249,8 @@ static void read_ahead_range(
 }
 
 /* What was prefetched and not read yet fills half of the cache at most: then
- * windows are small until some of it is read. */
-static void read_ahead(
+ * windows are small until some of it is read. True: a stream, without gaps. */
+static bool read_ahead(
 	struct volume *v, uint64_t ino, uint64_t off, size_t len, uint64_t size)
 {
 	struct reader *rd = v->reader;
@@ -258,7 +260,7 @@ static void read_ahead(
 
 	cache_stats(v->cache, &stats);
 	if (max < FRAME_PLAIN)
-		return; /* it would be gone before it is read */
+		return false; /* it would be gone before it is read */
 	if (stats.ahead + max > v->config->memory / 2 && max > TRAIL_STEP_MIN)
 		max = TRAIL_STEP_MIN;
 	trail_note(rd->trails, ino, off, len, max, &step);
@@ -268,6 +270,7 @@ static void read_ahead(
 
 		read_ahead_range(rd, ino, from, upto < size ? upto : size);
 	}
+	return step.on && step.stride == 0;
 }
 
 static int read_once(struct volume *v, struct node *n,
@@ -279,7 +282,7 @@ static int read_once(struct volume *v, struct node *n,
 	int r = read_plan(v, n, off, &len, to->data, &p, err);
 
 	if (r >= 0 && ask->ahead && p.gaps > 0 && off + len < p.size)
-		read_ahead(v, n->ino, off, len, p.size);
+		p.stream = read_ahead(v, n->ino, off, len, p.size);
 	if (r >= 0)
 		r = read_fill(v, ask, &p, off, to->data, err);
 	read_plan_free(&p);
