@@ -3,6 +3,7 @@
 #include "fs/clone.h"
 #include "fs/commit.h"
 #include "fs/node_int.h"
+#include "fs/staging.h"
 #include "fs/trim.h"
 #include "fs/write.h"
 #include "meta/extent.h"
@@ -100,6 +101,8 @@ static int clone_step(struct volume *v, struct node *n,
 	a.ctime_ns = v->writeback ? n->ctime_ns : now;
 	if (r >= 0)
 		r = clone_rows(v, c, &a, &done, err);
+	if (r >= 0)
+		owing_upto(&n->owing, staging_last(v->staging));
 	if (r >= 0)
 		r = write_drop(v, n, c->to_off, done, err);
 	if (r < 0)

@@ -183,6 +183,15 @@ static int flush_rows(struct flush *f, struct meta_tx *tx, uint64_t size,
 		&a, err);
 }
 
+/* Where it lies now. Of content that was stored already nobody asked. */
+static void flush_owe(struct flush *f, const struct flush_item *it)
+{
+	if (it->fresh)
+		owing_add(&f->n->owing, it->row.pack);
+	else
+		owing_upto(&f->n->owing, staging_last(f->v->staging));
+}
+
 /*
  * Record the batch and take its bytes out of memory, at once for readers.
  * last: nothing else is to come, so the size may be the whole file's.
@@ -203,6 +212,8 @@ static int flush_record(struct flush *f, bool last, struct pluri_err *err)
 	r = meta_begin(f->v->meta, &tx, err);
 	if (r >= 0)
 		r = meta_end(tx, flush_rows(f, tx, size, err), err);
+	for (unsigned i = 0; i < f->items && r >= 0; i++)
+		flush_owe(f, &f->item[i]);
 	for (unsigned i = 0; i < f->items && r >= 0; i++) {
 		r = dirty_punch(
 			&f->n->flight, f->item[i].e.off, f->item[i].e.len);

@@ -6,6 +6,7 @@
 #include "fs/node.h"
 #include "fs/node_int.h"
 #include "fs/reap.h"
+#include "fs/staging.h"
 
 #define NODE_BUCKETS 65536u /* a power of two */
 #define NODE_IDLE_MAX 8192u /* clean nodes that are kept for the next use */
@@ -276,6 +277,8 @@ int node_know(struct volume *v, struct node *node, struct pluri_err *err)
 	node->mtime_ns = a.mtime_ns;
 	node->ctime_ns = a.ctime_ns;
 	node->policy = a.policy;
+	if (a.size > 0) /* written when, and where to, is not known */
+		owing_upto(&node->owing, staging_last(v->staging));
 	node->known = true;
 	return 0;
 }

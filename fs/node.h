@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 #include "fs/dirty.h"
+#include "fs/owing.h"
 #include "fs/volume.h"
 #include "meta/tree.h"
 
@@ -30,6 +31,7 @@ struct node {
 	bool attr_dirty;     /* size or times are ahead of the database */
 	uint32_t policy;
 
+	struct owing owing;  /* where what was recorded may be on its way */
 	struct dirty dirty;  /* written, not being flushed */
 	struct dirty flight; /* being flushed: older than dirty */
 	bool flushing;	     /* one flush at a time */

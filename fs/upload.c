@@ -270,29 +270,75 @@ void upload_backlog(struct upload *u, struct upload_backlog *ret)
 	(void)pthread_mutex_unlock(&u->lock);
 }
 
-int upload_wait(struct upload *u, uint64_t upto, bool all, uint64_t deadline_ms,
-	int (*stop)(void *arg), void *arg, struct pluri_err *err)
+/* What somebody waits for: all up to a number, or some packs, first. */
+struct upload_goal {
+	uint64_t upto;
+	bool all;
+	const uint64_t *packs;
+	unsigned n; /* 0: all up to upto */
+	uint64_t deadline_ms;
+	int (*stop)(void *arg);
+	void *arg;
+};
+
+static bool upload_reached(struct upload *u, const struct upload_goal *g)
+{
+	if (g->n == 0)
+		return upload_clear(u, g->upto, g->all);
+	if (upload_clear_of(u, g->packs, g->n))
+		return true;
+	/* again and again, since debts are read anew, and fail */
+	upload_hurry(u, g->packs, g->n);
+	return false;
+}
+
+static int upload_until(
+	struct upload *u, const struct upload_goal *g, struct pluri_err *err)
 {
 	int r = 0;
 
 	(void)pthread_mutex_lock(&u->lock);
-	while (r == 0 && !upload_clear(u, upto, all)) {
+	while (r == 0 && !upload_reached(u, g)) {
 		const uint64_t now = clock_mono_ms(clock_system());
 		const uint64_t tick = now + 100;
 
-		if (now >= deadline_ms)
+		if (now >= g->deadline_ms)
 			r = -ETIMEDOUT;
-		else if (u->stop || (stop && stop(arg)))
+		else if (u->stop || (g->stop && g->stop(g->arg)))
 			r = -ECANCELED;
 		else
 			(void)clock_wait(&u->paid, &u->lock,
-				tick < deadline_ms ? tick : deadline_ms);
+				tick < g->deadline_ms ? tick : g->deadline_ms);
 	}
 	(void)pthread_mutex_unlock(&u->lock);
 	if (r < 0)
 		return pluri_fail(err, -r, "waiting for the clouds: %s",
 			r == -ETIMEDOUT ? "the deadline passed" : "stopped");
 	return 0;
+}
+
+int upload_wait(struct upload *u, uint64_t upto, bool all, uint64_t deadline_ms,
+	int (*stop)(void *arg), void *arg, struct pluri_err *err)
+{
+	const struct upload_goal g = {.upto = upto,
+		.all = all,
+		.deadline_ms = deadline_ms,
+		.stop = stop,
+		.arg = arg};
+
+	return upload_until(u, &g, err);
+}
+
+int upload_wait_packs(struct upload *u, const uint64_t *packs, unsigned n,
+	int (*stop)(void *arg), void *arg, struct pluri_err *err)
+{
+	const struct upload_goal g = {.packs = packs,
+		.n = n,
+		.deadline_ms = UINT64_MAX,
+		.stop = stop,
+		.arg = arg};
+
+	return n == 0 ? 0 : upload_until(u, &g, err);
 }
 
 int upload_new(struct volume *v, struct upload **ret, struct pluri_err *err)

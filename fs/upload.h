@@ -38,6 +38,11 @@ int upload_wait(struct upload *u, uint64_t upto, bool all,
 	uint64_t deadline_ms, int (*stop)(void *arg), void *arg,
 	struct pluri_err *err);
 
+/* Wait until these packs have their quorum, and let them go before others
+ * meanwhile. They were closed. Fails as upload_wait, without a deadline. */
+int upload_wait_packs(struct upload *u, const uint64_t *packs, unsigned n,
+	int (*stop)(void *arg), void *arg, struct pluri_err *err);
+
 /*
  * How far the clouds are behind: bytes of closed packs below their quorum. The
  * first is one atomic read; the other takes the lock.

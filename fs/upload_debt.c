@@ -130,6 +130,54 @@ bool upload_clear(const struct upload *u, uint64_t upto, bool all)
 	return !u->lost;
 }
 
+static bool upload_among(const uint64_t *packs, unsigned n, uint64_t pack)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (packs[i] == pack)
+			return true;
+	return false;
+}
+
+bool upload_clear_of(const struct upload *u, const uint64_t *packs, unsigned n)
+{
+	for (const struct owed *o = u->owed; o; o = o->next)
+		if (o->pending && upload_among(packs, n, o->pack))
+			return false;
+	return !u->lost;
+}
+
+static void upload_hurry_at(struct debtor *s, const uint64_t *packs, unsigned n)
+{
+	struct debt *first = NULL;
+	struct debt **first_end = &first;
+	struct debt **at = &s->head;
+
+	while (*at) {
+		struct debt *d = *at;
+
+		if (!upload_among(packs, n, d->shard.pack)) {
+			at = &d->next;
+			continue;
+		}
+		*at = d->next;
+		*first_end = d;
+		first_end = &d->next;
+	}
+	s->tail = at;
+	if (!first)
+		return;
+	*first_end = s->head;
+	if (!s->head)
+		s->tail = first_end;
+	s->head = first;
+}
+
+void upload_hurry(struct upload *u, const uint64_t *packs, unsigned n)
+{
+	for (unsigned i = 0; i < PLURI_STORES_MAX; i++)
+		upload_hurry_at(&u->store[i], packs, n);
+}
+
 void upload_forget(struct upload *u)
 {
 	for (unsigned i = 0; i < PLURI_STORES_MAX; i++)

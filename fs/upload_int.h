@@ -74,6 +74,11 @@ void upload_settle(struct upload *u, const struct shard_row *shard);
 /* See upload_wait(). */
 bool upload_clear(const struct upload *u, uint64_t upto, bool all);
 
+/* None of these n packs is below its quorum. */
+bool upload_clear_of(const struct upload *u, const uint64_t *packs, unsigned n);
+/* Their debts are the next to be paid, at every store. */
+void upload_hurry(struct upload *u, const uint64_t *packs, unsigned n);
+
 void upload_forget(struct upload *u);
 /*
  * Forget, and read all debts from the database. One that is being paid may be

@@ -406,16 +406,29 @@ static int write_sync_cloud(struct volume *v, struct node *n,
 	int (*stop)(void *arg), void *arg, struct pluri_err *err)
 {
 	struct roster_policy pol;
-	int r;
+	struct owing owing;
+	int r = 0;
 
 	if (roster_policy(v->roster, n->policy, &pol) < 0 ||
 		pol.text.durability != DURABILITY_CLOUD)
 		return 0;
-	r = staging_close(v->staging, err);
+	(void)pthread_mutex_lock(&n->lock);
+	owing = n->owing;
+	(void)pthread_mutex_unlock(&n->lock);
+	if (owing.n > 0 || owing.upto > 0)
+		r = staging_close(v->staging, err);
+	if (r >= 0 && owing.upto > 0)
+		r = upload_wait(v->upload, owing.upto, false, UINT64_MAX, stop,
+			arg, err);
+	if (r >= 0)
+		r = upload_wait_packs(
+			v->upload, owing.pack, owing.n, stop, arg, err);
 	if (r < 0)
 		return r;
-	return upload_wait(v->upload, staging_last(v->staging), false,
-		UINT64_MAX, stop, arg, err);
+	(void)pthread_mutex_lock(&n->lock);
+	owing_settle(&n->owing, &owing);
+	(void)pthread_mutex_unlock(&n->lock);
+	return 0;
 }
 
 int write_sync(struct volume *v, struct node *n, int (*stop)(void *arg),
