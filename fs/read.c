@@ -248,22 +248,25 @@ static void read_ahead_range(
 	}
 }
 
-/* What was prefetched and not read yet fills half of the cache at most: then
- * windows are small until some of it is read. True: a stream, without gaps. */
+/*
+ * What was prefetched and not read yet fills half of the cache at most; when
+ * readers have left that much behind, windows are small until it is old and
+ * goes. True: a stream, without gaps.
+ */
 static bool read_ahead(
 	struct volume *v, uint64_t ino, uint64_t off, size_t len, uint64_t size)
 {
 	struct reader *rd = v->reader;
-	uint32_t max = rd->window_max;
+	struct trail_room room = {rd->window_max, v->config->memory / 2};
 	struct cache_stats stats;
 	struct trail_step step;
 
-	cache_stats(v->cache, &stats);
-	if (max < FRAME_PLAIN)
+	if (room.window < FRAME_PLAIN)
 		return false; /* it would be gone before it is read */
-	if (stats.ahead + max > v->config->memory / 2 && max > TRAIL_STEP_MIN)
-		max = TRAIL_STEP_MIN;
-	trail_note(rd->trails, ino, off, len, max, &step);
+	cache_stats(v->cache, &stats);
+	if (stats.ahead > room.all && room.window > TRAIL_STEP_MIN)
+		room.window = TRAIL_STEP_MIN;
+	trail_note(rd->trails, ino, off, len, &room, &step);
 	for (unsigned i = 0; i < step.count; i++) {
 		const uint64_t from = step.from + i * (uint64_t)step.stride;
 		const uint64_t upto = from + (step.upto - step.from);

@@ -123,7 +123,7 @@ static bool trail_sees(
 }
 
 static struct trail *trail_begin(
-	struct trails *t, const struct trail_read *r, uint32_t max)
+	struct trails *t, const struct trail_read *r, uint64_t max)
 {
 	struct trail *old = &t->slot[0];
 	int64_t stride;
@@ -160,6 +160,8 @@ static uint64_t trail_size(const struct trail *s)
 
 static void trail_eat(struct trail *s, uint64_t bytes, uint64_t max)
 {
+	if (s->window > max) /* others have come */
+		s->window = max;
 	s->eaten += bytes;
 	if (s->eaten < s->window / 4)
 		return;
@@ -231,16 +233,33 @@ static void trail_far(struct trail *s, const struct trail_read *r, uint64_t max,
 	s->ahead = r->off + (uint64_t)s->stride * want;
 }
 
+static uint64_t trail_share(
+	const struct trails *t, const struct trail_room *room)
+{
+	unsigned lately = 0;
+	uint64_t share;
+
+	for (unsigned i = 0; i < TRAIL_SLOTS; i++)
+		lately += t->slot[i].used > 0 &&
+			  t->now - t->slot[i].used < TRAIL_READS;
+	share = lately > 1 ? room->all / lately : room->all;
+	if (share > room->window)
+		share = room->window;
+	return share ? share : 1;
+}
+
 void trail_note(struct trails *t, uint64_t ino, uint64_t off, uint64_t len,
-	uint32_t window_max, struct trail_step *ret)
+	const struct trail_room *room, struct trail_step *ret)
 {
 	const struct trail_read r = {ino, off, off + len};
+	uint64_t window_max;
 	struct trail *s;
 
 	*ret = (struct trail_step){.on = false};
 	if (len == 0)
 		return;
 	(void)pthread_mutex_lock(&t->lock);
+	window_max = trail_share(t, room);
 	s = trail_find(t, &r);
 	if (!s)
 		s = trail_begin(t, &r, window_max);

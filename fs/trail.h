@@ -38,13 +38,19 @@ struct trail_step {
 	unsigned count;
 };
 
+/* How far to go ahead: one stream, and all that were seen lately together, of
+ * which each has an equal part. */
+struct trail_room {
+	uint64_t window, all; /* bytes */
+};
+
 /*
- * A read of [off, off + len) came; what to prefetch for it, no further than
- * window_max bytes ahead. The window doubles whenever a quarter of it has been
- * read; steps grow with it. The kernel's own read-ahead sends requests that
- * overtake each other: a little out of order is still on.
+ * A read of [off, off + len) came; what to prefetch for it. The window doubles
+ * whenever a quarter of it has been read; steps grow with it. The kernel's own
+ * read-ahead sends requests that overtake each other: a little out of order is
+ * still on.
  */
 void trail_note(struct trails *t, uint64_t ino, uint64_t off, uint64_t len,
-	uint32_t window_max, struct trail_step *ret);
+	const struct trail_room *room, struct trail_step *ret);
 
 #endif

@@ -87,9 +87,10 @@ static void lookups__a_million_and_none__gives_memory_back(void **state)
 static struct trail_step note(
 	struct trails *t, uint64_t ino, uint64_t off, uint64_t len)
 {
+	const struct trail_room room = {16 * MIB, 48 * MIB};
 	struct trail_step s;
 
-	trail_note(t, ino, off, len, 16 * MIB, &s);
+	trail_note(t, ino, off, len, &room, &s);
 	return s;
 }
 
@@ -151,6 +152,28 @@ static void trail__two_streams_of_one_file__both_are_on(void **state)
 		on += note(t, 5, 512 * MIB + i * MIB, MIB).on;
 	}
 	assert_int_equal(on, 19); /* but for the first in the middle */
+	trails_free(t);
+}
+
+static void trail__many_streams__share_the_room(void **state)
+{
+	uint64_t upto[12] = {0};
+	struct trails *t = NULL;
+
+	(void)state;
+	assert_int_equal(trails_new(&t, NULL), 0);
+	for (unsigned i = 0; i < 32 * 8; i++)
+		for (unsigned f = 0; f < 12; f++) {
+			const uint64_t at = i * (uint64_t)(MIB / 8);
+			const struct trail_step s = note(t, 5 + f, at, MIB / 8);
+
+			if (s.count > 0)
+				upto[f] = s.upto;
+			if (i > 8)
+				assert_true(upto[f] <= at + 5 * MIB);
+		}
+	for (unsigned f = 0; f < 12; f++)
+		assert_true(upto[f] >= 34 * MIB);
 	trails_free(t);
 }
 
@@ -245,6 +268,7 @@ int main(void)
 			trail__sequential_somewhat_shuffled__window_grows),
 		cmocka_unit_test(trail__random_reads__nothing_is_prefetched),
 		cmocka_unit_test(trail__two_streams_of_one_file__both_are_on),
+		cmocka_unit_test(trail__many_streams__share_the_room),
 		cmocka_unit_test(trail__backward__prefetched_down_to_the_begin),
 		cmocka_unit_test(trail__strides_taking_turns__each_is_seen),
 		cmocka_unit_test(
