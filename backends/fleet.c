@@ -110,6 +110,16 @@ int fleet_add(struct fleet *f, unsigned store, const char *name,
 		err, EEXIST, "store %s: number %u is in use", name, store);
 }
 
+void fleet_limit(struct fleet *f, unsigned store, const struct fleet_limits *l)
+{
+	struct fleet_store *s = fleet_store_of(f, store);
+
+	if (!s)
+		return;
+	fleet_pool_limit(f, s, l);
+	fleet_pool_unref(s);
+}
+
 /* A stopped store leaves the table last, so that the watch sees it to then. */
 static void fleet_forget(struct fleet *f, unsigned store, bool drop)
 {

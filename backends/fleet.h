@@ -55,6 +55,13 @@ PLURI_OWN(fleet);
 int fleet_add(struct fleet *f, unsigned store, const char *name,
 	const struct pluri_backend_ops *ops, struct pluri_backend *b,
 	struct pluri_err *err);
+/* What an administrator grants a store, at any time; an unknown one is fine. */
+struct fleet_limits {
+	uint32_t connections; /* calls at once, in place of options.threads */
+	uint64_t bandwidth;   /* bytes/s each way; 0: no bound. A call waits in
+				 the queue for its turn: fleet_pace.h */
+};
+void fleet_limit(struct fleet *f, unsigned store, const struct fleet_limits *l);
 /* Waits as fleet_free, but queued calls are run. Unknown is fine. */
 void fleet_remove(struct fleet *f, unsigned store);
 

@@ -10,6 +10,7 @@
 
 #include "backends/fleet_budget.h"
 #include "backends/fleet_op.h"
+#include "backends/fleet_pace.h"
 #include "backends/fleet_speed.h"
 #include "backends/fleet_window.h"
 
@@ -74,6 +75,7 @@ struct fleet_store {
 	struct fleet_pulse pulse;
 	struct fleet_speed speed; /* on the options' clock */
 	struct fleet_window window; /* ... system monotonic */
+	struct fleet_pace down, up; /* likewise */
 	unsigned started, alive, threads_max;
 	struct fleet_thread threads[FLEET_THREADS_MAX];
 };
@@ -115,6 +117,9 @@ void fleet_queue_witness(struct fleet_op *op);
 /* When it began, system monotonic us; 0: it waits in the queue. */
 uint64_t fleet_queue_began(struct fleet_op *op);
 uint64_t fleet_queue_now_us(void);
+/* With the store's lock: when one that is queued may run though nothing else
+ * happens, system monotonic; UINT64_MAX: none. */
+uint64_t fleet_queue_turn_ms(const struct fleet_store *s);
 uint64_t fleet_queue_sweep(struct fleet_store *s, struct fleet_op **tell);
 /* With the store's lock: the next that may run; the plugin has returned. */
 struct fleet_op *fleet_queue_take(struct fleet_store *s,
@@ -126,6 +131,8 @@ void fleet_queue_return(struct fleet_op *op, int code, uint64_t retry_after_ms,
 int fleet_pool_new(const struct fleet *f, const char *name,
 	const struct pluri_backend_ops *ops, struct pluri_backend *b,
 	struct fleet_store **ret, struct pluri_err *err);
+void fleet_pool_limit(const struct fleet *f, struct fleet_store *s,
+	const struct fleet_limits *l);
 void fleet_pool_unref(struct fleet_store *s);
 void fleet_pool_grow(struct fleet_store *s); /* if needed; with its lock */
 /* No new calls; drop: forget queued ones. Closes the backend if it can. */

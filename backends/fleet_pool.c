@@ -68,7 +68,8 @@ static void *pool_main(void *arg)
 		op = fleet_queue_take(s, &tell);
 		if (!op && !tell && !s->stop) {
 			s->idle++;
-			(void)pthread_cond_wait(&s->more, &s->lock);
+			(void)clock_wait(
+				&s->more, &s->lock, fleet_queue_turn_ms(s));
 			s->idle--;
 		}
 		stop = s->stop && !op;
@@ -115,11 +116,26 @@ void fleet_pool_grow(struct fleet_store *s)
 		(void)pool_start(s);
 }
 
-static unsigned pool_threads(const struct fleet *f, uint32_t concurrency)
+static unsigned pool_threads(
+	const struct fleet *f, uint32_t connections, uint32_t concurrency)
 {
-	if (concurrency && concurrency < f->o.threads)
-		return concurrency;
-	return f->o.threads;
+	unsigned n = connections ? connections : f->o.threads;
+
+	if (n > FLEET_THREADS_MAX)
+		n = FLEET_THREADS_MAX;
+	return concurrency && concurrency < n ? concurrency : n;
+}
+
+void fleet_pool_limit(const struct fleet *f, struct fleet_store *s,
+	const struct fleet_limits *l)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	s->threads_max = pool_threads(f, l->connections, s->limits.concurrency);
+	fleet_window_bound(&s->window, s->threads_max);
+	fleet_pace_rate(&s->down, l->bandwidth);
+	fleet_pace_rate(&s->up, l->bandwidth);
+	(void)pthread_cond_broadcast(&s->more);
+	(void)pthread_mutex_unlock(&s->lock);
 }
 
 int fleet_pool_new(const struct fleet *f, const char *name,
@@ -137,7 +153,7 @@ int fleet_pool_new(const struct fleet *f, const char *name,
 	ops->limits(b, &s->limits);
 	s->clock = f->o.clock;
 	s->pulse.since_ms = clock_mono_ms(s->clock);
-	s->threads_max = pool_threads(f, s->limits.concurrency);
+	s->threads_max = pool_threads(f, 0, s->limits.concurrency);
 	fleet_window_init(&s->window, s->threads_max);
 	s->refs = 1;
 	(void)pthread_mutex_init(&s->lock, NULL);

@@ -307,18 +307,39 @@ static bool queue_may(const struct fleet_store *s, enum fleet_kind kind)
 /* The first that may run; gets stand before all others. */
 static struct fleet_op *queue_first(const struct fleet_store *s)
 {
-	const bool get = queue_may(s, FLEET_GET);
+	const uint64_t now = fleet_queue_now_us();
 	const bool rest = queue_may(s, FLEET_PUT);
+	const bool may[] = {
+		[FLEET_GET] = queue_may(s, FLEET_GET) &&
+			      fleet_pace_wait_us(&s->down, now) == 0,
+		[FLEET_PUT] = rest && fleet_pace_wait_us(&s->up, now) == 0,
+		[FLEET_DEL] = rest,
+		[FLEET_LIST] = rest,
+	};
 	struct fleet_op *op;
 
-	if (!get && !rest)
+	if (!may[FLEET_GET] && !rest)
 		return NULL;
 	TAILQ_FOREACH(op, &s->queue, link)
 	{
-		if (op->kind == FLEET_GET ? get : rest)
+		if (may[op->kind])
 			return op;
 	}
 	return NULL;
+}
+
+uint64_t fleet_queue_turn_ms(const struct fleet_store *s)
+{
+	const uint64_t now = fleet_queue_now_us();
+	const uint64_t down = fleet_pace_wait_us(&s->down, now);
+	const uint64_t up = fleet_pace_wait_us(&s->up, now);
+	uint64_t wait = UINT64_MAX;
+
+	if (s->queued_gets > 0 && down)
+		wait = down;
+	if (s->queued > s->queued_gets && up && up < wait)
+		wait = up;
+	return wait == UINT64_MAX ? wait : (now + wait) / 1000 + 1;
 }
 
 static void queue_start(struct fleet_op *op, uint64_t now)
@@ -340,6 +361,10 @@ static void queue_start(struct fleet_op *op, uint64_t now)
 		op->deadline_ms = now + op->span_ms;
 	op->start_us = fleet_queue_now_us();
 	op->beside = s->gets + s->rest;
+	if (op->kind == FLEET_GET)
+		fleet_pace_begin(&s->down, op->room.cap, op->start_us);
+	else if (op->kind == FLEET_PUT)
+		fleet_pace_begin(&s->up, op->body.size, op->start_us);
 	s->pulse.calls[op->kind]++;
 }
 

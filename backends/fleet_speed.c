@@ -12,6 +12,7 @@
 #define SPEED_LEAST_MS 5u
 #define SPEED_MUST_TIMES 10u
 #define SPEED_MUST_MS 500u
+#define SPEED_MUST_MOST_MS 1500u
 
 unsigned fleet_speed_size(uint64_t bytes)
 {
@@ -129,6 +130,20 @@ bool fleet_speed_stale(const struct fleet_speed *s, uint64_t now_ms)
 	return s->times < SPEED_TIMES || now_ms - s->seen_ms > SPEED_STALE_MS;
 }
 
+/* Too few of this size, but others: four times what it should take. */
+static uint64_t speed_guess(
+	const struct fleet_speed *s, uint64_t bytes, uint64_t now_ms)
+{
+	const struct fleet_get g = {bytes, 1};
+	const uint64_t us = fleet_speed_expect(s, &g, now_ms);
+	const uint64_t ms = SPEED_MEDIANS * us / 1000 + 1;
+
+	/* Of a large one nothing is known without the time of a MiB */
+	if (us == 0 || (bytes > SPEED_SMALL && s->mib.seen_ms == 0))
+		return 0;
+	return ms < SPEED_MUST_MS ? SPEED_MUST_MS : ms;
+}
+
 struct fleet_patience fleet_speed_patience(const struct fleet_speed *s,
 	uint64_t bytes, uint64_t most_ms, uint64_t now_ms)
 {
@@ -137,14 +152,21 @@ struct fleet_patience fleet_speed_patience(const struct fleet_speed *s,
 	struct fleet_patience p = {most_ms, most_ms};
 	uint64_t ms, must;
 
-	if (p95 == 0)
+	if (p95 == 0) {
+		ms = speed_guess(s, bytes, now_ms);
+		if (ms && ms < most_ms)
+			p = (struct fleet_patience){ms, ms};
 		return p;
+	}
 	ms = speed_least(
 		p95, SPEED_MEDIANS * fleet_quantile_us(q, 500, now_ms));
 	ms = ms / 1000 + 1;
 	if (ms < SPEED_LEAST_MS)
 		ms = SPEED_LEAST_MS;
 	must = SPEED_MUST_TIMES * ms;
+	if (must > SPEED_MUST_MOST_MS)
+		must = 2 * ms > SPEED_MUST_MOST_MS ? 2 * ms
+						   : SPEED_MUST_MOST_MS;
 	if (must < SPEED_MUST_MS)
 		must = SPEED_MUST_MS;
 	p.ms = speed_least(ms, most_ms);

@@ -69,8 +69,9 @@ bool fleet_speed_stale(const struct fleet_speed *s, uint64_t now_ms);
  *
  * ms: the p95 of its size; not later than 4 medians, since a store whose
  * slowest tenth is far away from the rest would teach us to wait for it; not
- * sooner than 5 ms. must_ms: 10 times that, 500 ms at least. Both are most_ms
- * while too little is known.
+ * sooner than 5 ms. must_ms: 10 times that, from 500 ms to 1500 ms, or twice it
+ * if that is more. While too few of this size are known both are four times
+ * what the others let expect, 500 ms at least; while nothing is, most_ms.
  */
 struct fleet_patience {
 	uint64_t ms, must_ms;

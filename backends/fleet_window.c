@@ -10,6 +10,13 @@ void fleet_window_init(struct fleet_window *w, uint32_t max)
 		WINDOW_PARTS * (w->max < WINDOW_START ? w->max : WINDOW_START);
 }
 
+void fleet_window_bound(struct fleet_window *w, uint32_t max)
+{
+	w->max = max ? max : 1;
+	if (w->parts > w->max * WINDOW_PARTS)
+		w->parts = w->max * WINDOW_PARTS;
+}
+
 uint32_t fleet_window_calls(const struct fleet_window *w)
 {
 	return w->parts / WINDOW_PARTS;

@@ -22,6 +22,7 @@ struct fleet_window {
 };
 
 void fleet_window_init(struct fleet_window *w, uint32_t max);
+void fleet_window_bound(struct fleet_window *w, uint32_t max);
 uint32_t fleet_window_calls(const struct fleet_window *w);
 void fleet_window_good(struct fleet_window *w, bool full);
 /* Of a call that was begun at began_us. */

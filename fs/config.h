@@ -38,6 +38,8 @@ struct config_store {
 	char credentials[CONFIG_VALUE_MAX + 1]; /* a reference or "" */
 	uint32_t weight;			/* 1..65535, default 1 */
 	uint64_t quota;				/* bytes; 0: none */
+	uint32_t connections; /* calls at once, 1..64; 0: not said */
+	uint64_t bandwidth;   /* bytes/s each way; 0: no bound */
 	unsigned options;			/* backend's own keys */
 	struct config_option option[CONFIG_OPTIONS_MAX];
 };

@@ -6,6 +6,8 @@
 
 #include "fs/config_int.h"
 
+#define CONFIG_CONNECTIONS_MAX 64u /* threads of a store in the fleet */
+
 static int config_backend(void *at, const char *v, struct pluri_err *err)
 {
 	struct config_store *s = at;
@@ -74,6 +76,26 @@ static int config_quota(void *at, const char *v, struct pluri_err *err)
 	return config_value_size(v, 0, 1ull << 60, &s->quota, err);
 }
 
+static int config_connections(void *at, const char *v, struct pluri_err *err)
+{
+	struct config_store *s = at;
+	uint64_t n = 0;
+	int r = text_uint(v, CONFIG_CONNECTIONS_MAX, &n, err);
+
+	if (r >= 0 && n == 0)
+		r = pluri_fail(err, EINVAL, "0 is below the least of 1");
+	if (r >= 0)
+		s->connections = (uint32_t)n;
+	return r;
+}
+
+static int config_bandwidth(void *at, const char *v, struct pluri_err *err)
+{
+	struct config_store *s = at;
+
+	return config_value_size(v, 64u << 10, 1ull << 40, &s->bandwidth, err);
+}
+
 const struct config_key config_store_keys[] = {
 	{"backend", config_backend},
 	{"url", config_url},
@@ -83,6 +105,8 @@ const struct config_key config_store_keys[] = {
 	{"credentials", config_credentials},
 	{"weight", config_weight},
 	{"quota", config_quota},
+	{"connections", config_connections},
+	{"bandwidth", config_bandwidth},
 	{NULL, NULL},
 };
 
@@ -117,6 +141,10 @@ static int config_lines(const struct config_store *s, struct buf *b)
 {
 	int r = config_line(b, "backend", s->backend);
 
+	if (!r && s->bandwidth)
+		r = buf_fmt(b, "bandwidth = %" PRIu64 "\n", s->bandwidth);
+	if (!r && s->connections)
+		r = buf_fmt(b, "connections = %u\n", s->connections);
 	r = r ? r : config_line(b, "country", s->country);
 	r = r ? r : config_line(b, "credentials", s->credentials);
 	if (!r && strcmp(s->provider, s->name) != 0)

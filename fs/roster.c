@@ -132,6 +132,8 @@ static int roster_start(struct roster *r, const struct store_row *row,
 		roster_host_free(h);
 		return rc;
 	}
+	fleet_limit(r->v->fleet, row->num,
+		&(struct fleet_limits){text->connections, text->bandwidth});
 	r->host[row->num] = h;
 	memcpy(r->opened[row->num], row->text, sizeof(row->text));
 	return 0;

@@ -95,8 +95,8 @@ static void get__thread_hung_for_good__another_takes_its_place(void **state)
 	b.heeds = false;
 	fake_hold(&b, true);
 	assert_int_equal(fleet_add(s->fleet, 5, "one", &fake_ops, &b, NULL), 0);
-	assert_int_equal(fake_get(s, 5, 10, 0, NULL), -ETIMEDOUT);
-	assert_int_equal(fake_get(s, 5, 10, 0, NULL), -ETIMEDOUT);
+	assert_int_equal(fake_get(s, 5, 100, 0, NULL), -ETIMEDOUT);
+	assert_int_equal(fake_get(s, 5, 100, 0, NULL), -ETIMEDOUT);
 	fake_await_entered(&b, 2);
 	fake_hold(&b, false);
 	fleet_remove(s->fleet, 5);
@@ -343,7 +343,7 @@ static void free__hung_call__left_behind_then_closed(void **state)
 	fake_hold(&b, true);
 	assert_int_equal(fleet_new(NULL, &s.fleet, NULL), 0);
 	assert_int_equal(fleet_add(s.fleet, 0, "hung", &fake_ops, &b, NULL), 0);
-	assert_int_equal(fake_get(&s, 0, 10, 0, NULL), -ETIMEDOUT);
+	assert_int_equal(fake_get(&s, 0, 200, 0, NULL), -ETIMEDOUT);
 	fleet_free(s.fleet);
 	assert_int_equal(b.closed, 0);
 	fake_hold(&b, false);

@@ -186,6 +186,18 @@ static void read__one_unreachable__eio_with_all_stories(void **state)
 		"aws: fake answers -11");
 }
 
+static bool has_witness(struct fake_scene *s, unsigned store)
+{
+	struct fleet_store *f = fleet_store_of(s->fleet, store);
+	bool has;
+
+	(void)pthread_mutex_lock(&f->lock);
+	has = f->witness;
+	(void)pthread_mutex_unlock(&f->lock);
+	fleet_pool_unref(f);
+	return has;
+}
+
 /* Two asked in vain at one store: one goes on to show how slow it is. */
 static void read__source_hangs__hedge_wins_and_one_cancelled(void **state)
 {
@@ -209,6 +221,7 @@ static void read__source_hangs__hedge_wins_and_one_cancelled(void **state)
 	assert_int_equal(fake_health(s, 0).hedges_won, 0);
 	assert_int_equal(fake_health(s, 1).hedges, 1);
 	assert_int_equal(fake_health(s, 1).hedges_won, 1);
+	assert_true(has_witness(s, 0));
 	fake_hold(&s->b[0], false);
 	while (fake_health(s, 0).in_flight > 0)
 		(void)sched_yield();

@@ -304,6 +304,38 @@ static void put__behind_queued_gets__does_not_starve(void **state)
 	assert_non_null(memchr(s->b[0].trace, 'p', 16));
 }
 
+static void limit__two_connections__no_more_at_once(void **state)
+{
+	struct fake_scene *s = *state;
+	pthread_t t[8];
+
+	fleet_limit(s->fleet, 0, &(struct fleet_limits){.connections = 2});
+	fleet_limit(s->fleet, 9, &(struct fleet_limits){.connections = 2});
+	assert_int_equal(fake_health(s, 0).window, 2);
+	fake_hold(&s->b[0], true);
+	get_start(s, t, 8);
+	fake_await_entered(&s->b[0], 2);
+	await_queued(s, 6);
+	assert_int_equal(fake_entered(&s->b[0]), 2);
+	fake_hold(&s->b[0], false);
+	get_end(t, 8);
+}
+
+/* 8 bytes each at 200 a second: 40 ms between two of them. */
+static void limit__bandwidth__calls_take_turns(void **state)
+{
+	struct fake_scene *s = *state;
+	const uint64_t start = fake_soon(0);
+	pthread_t t[10];
+
+	fleet_limit(s->fleet, 0, &(struct fleet_limits){.bandwidth = 200});
+	get_start(s, t, 10);
+	get_end(t, 10);
+	/* Nine turns, less what may be made up for */
+	assert_true(fake_soon(0) - start >= 9 * 40 - 110);
+	assert_int_equal(fake_get(s, 1, 5000, 0, NULL), 0);
+}
+
 static void window__times_out__halved(void **state)
 {
 	struct fake_scene *s = *state;
@@ -349,6 +381,8 @@ int main(void)
 		fake_scene_test(puts__all_places_wanted__one_kept_for_a_get),
 		fake_scene_test(get__behind_queued_puts__overtakes_them),
 		fake_scene_test(put__behind_queued_gets__does_not_starve),
+		fake_scene_test(limit__two_connections__no_more_at_once),
+		fake_scene_test(limit__bandwidth__calls_take_turns),
 		fake_scene_test(window__times_out__halved),
 		fake_scene_test(health__answers__quantiles),
 	};

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "backends/fleet_budget.h"
+#include "backends/fleet_pace.h"
 #include "backends/fleet_speed.h"
 #include "backends/fleet_window.h"
 
@@ -165,6 +166,9 @@ static void speed__slowest_tenth_far_off__four_medians(void **state)
 	assert_in_range(fleet_speed_patience(&s, KIB, 2000, NOW).ms, 80, 92);
 	assert_in_range(
 		fleet_speed_patience(&s, KIB, 2000, NOW).must_ms, 800, 920);
+	got(&s, MIB, 300000, 100, NOW);
+	assert_int_equal(
+		fleet_speed_patience(&s, MIB, 3000, NOW).must_ms, 1500);
 }
 
 /* What was given up late is slow; what was given up early says nothing. */
@@ -237,6 +241,20 @@ static void speed__seldom_sampled__believed_sooner(void **state)
 	}
 	assert_true(expect(&s, KIB, 1, now) < 20000);
 	assert_int_equal(expect(&s, KIB, 1, now + 60001), 0);
+}
+
+static void speed__size_not_seen__guessed_from_the_others(void **state)
+{
+	struct fleet_speed s = {0};
+
+	(void)state;
+	got(&s, KIB, 10000, 20, NOW);
+	assert_int_equal(fleet_speed_patience(&s, 128 * KIB, 560, NOW).ms, 500);
+	assert_int_equal(
+		fleet_speed_patience(&s, 5 * MIB, 3000, NOW).must_ms, 3000);
+	got(&s, MIB, 60000, 20, NOW);
+	assert_in_range(fleet_speed_patience(&s, 5 * MIB, 3000, NOW).must_ms,
+		900, 1100);
 }
 
 static void speed__puts__by_size_and_apart_from_gets(void **state)
@@ -393,6 +411,32 @@ static void budget__spare__leaves_a_quarter(void **state)
 	assert_int_equal(spend_all(&b), 2);
 }
 
+/* --- pace ----------------------------------------------------------------- */
+
+static void pace__calls_of_any_size__mean_keeps_to_the_rate(void **state)
+{
+	struct fleet_pace p = {0};
+	uint64_t now = 1000000;
+	uint64_t bytes = 0;
+
+	(void)state;
+	fleet_pace_begin(&p, 1ull << 40, now);
+	assert_int_equal(fleet_pace_wait_us(&p, now), 0);
+	fleet_pace_rate(&p, MIB);
+	for (uint64_t n = 1; now < 101000000; n = (n * 7 + 3) % (3 * MIB)) {
+		now += fleet_pace_wait_us(&p, now);
+		fleet_pace_begin(&p, n, now);
+		bytes += n;
+	}
+	assert_in_range(bytes, 100ull * MIB, 104ull * MIB);
+	/* A long rest is not saved up */
+	now += 1000000000;
+	fleet_pace_begin(&p, MIB, now);
+	assert_in_range(fleet_pace_wait_us(&p, now), 900000, 1000000);
+	fleet_pace_rate(&p, 0);
+	assert_int_equal(fleet_pace_wait_us(&p, now), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -417,6 +461,9 @@ int main(void)
 			window__throttled__halved_once_for_all_under_way),
 		cmocka_unit_test(window__after_a_cut__grows_additively),
 		cmocka_unit_test(window__cut_to_one__finds_its_way_back_unused),
+		cmocka_unit_test(
+			pace__calls_of_any_size__mean_keeps_to_the_rate),
+		cmocka_unit_test(speed__size_not_seen__guessed_from_the_others),
 		cmocka_unit_test(budget__many_reads__one_more_in_twenty),
 		cmocka_unit_test(budget__must__paid_for_later),
 		cmocka_unit_test(budget__spare__leaves_a_quarter),

@@ -52,6 +52,7 @@ static void parse__example_of_the_design__every_field(void **state)
 		"\turl = https://s3.example/b/p\n"
 		"region = eu-central-1\ncredentials = file:/etc/aws.cred\n"
 		"provider = aws inc\ncountry = DE\nweight = 2\nquota = 500G\n"
+		"connections = 8\nbandwidth = 25M\n"
 		"path_style = yes\n"
 		"[store \"nas\"]\r\nbackend = local\r\nurl = /srv/nas\r\n"
 		"# a comment\n"
@@ -72,10 +73,14 @@ static void parse__example_of_the_design__every_field(void **state)
 	assert_string_equal(c->store[0].url, "https://s3.example/b/p");
 	assert_int_equal(c->store[0].weight, 2);
 	assert_true(c->store[0].quota == 500ull << 30);
+	assert_int_equal(c->store[0].connections, 8);
+	assert_true(c->store[0].bandwidth == 25u << 20);
+	assert_int_equal(c->store[1].connections, 0);
+	assert_true(c->store[1].bandwidth == 0);
 	assert_int_equal(c->store[0].options, 1);
 	assert_string_equal(c->store[0].option[0].name, "path_style");
 	assert_string_equal(c->store[0].option[0].value, "yes");
-	assert_int_equal(c->store[1].line, 20);
+	assert_int_equal(c->store[1].line, 22);
 	assert_string_equal(c->store[1].url, "/srv/nas");
 	assert_string_equal(c->store[1].provider, "nas");
 	assert_int_equal(c->policies, 2);
@@ -200,6 +205,9 @@ static void parse__value_is_wrong__line_and_key(void **state)
 	refuse(VOLUME STORE "weight = 0\n", "x.ini:7: weight: 0 is below");
 	refuse(VOLUME STORE "weight = 65536\n", "x.ini:7: weight: 65536");
 	refuse(VOLUME STORE "quota = -1\n", "x.ini:7: quota:");
+	refuse(VOLUME STORE "connections = 0\n", "x.ini:7: connections: 0 is");
+	refuse(VOLUME STORE "connections = 65\n", "x.ini:7: connections: 65");
+	refuse(VOLUME STORE "bandwidth = 1K\n", "x.ini:7: bandwidth: \"1K\"");
 	refuse(TWO "[policy \"p\"]\nmin_providers = 0\n", "below the least");
 	refuse(TWO "[policy \"p\"]\ncompression = zstd:20\n", "zstd level");
 	refuse(TWO "[policy \"p\"]\ncompression = zstd:N\n", "for N");
@@ -305,7 +313,8 @@ static void parse__too_many_of_a_kind__refused(void **state)
 static void store_text__and_back__same_store(void **state)
 {
 	pluri_auto(config) c = parse(VOLUME STORE
-		"zeta = 1\nalpha =\nquota = 1K\nprovider = p\nweight = 3\n"
+		"zeta = 1\nconnections = 2\nbandwidth = 1M\n"
+		"alpha =\nquota = 1K\nprovider = p\nweight = 3\n"
 		"credentials = command:pass show \"x\" # y\ncountry = KR\n");
 	struct config_store *back = calloc(1, sizeof(*back));
 	struct pluri_err err = {0};
@@ -316,7 +325,8 @@ static void store_text__and_back__same_store(void **state)
 	assert_int_equal(
 		config_store_text(&c->store[0], text, sizeof(text)), 0);
 	assert_string_equal(text,
-		"backend = local\ncountry = KR\n"
+		"backend = local\nbandwidth = 1048576\nconnections = 2\n"
+		"country = KR\n"
 		"credentials = command:pass show \"x\" # y\nprovider = p\n"
 		"quota = 1024\nurl = /a\nweight = 3\nalpha = \nzeta = 1\n");
 	if (config_store_parse("a", text, back, &err) < 0)
