@@ -169,7 +169,7 @@ class Peer(Subject):
 
 
 class S3fs(Peer):
-    name, text, share = 's3fs', 's3fs', 25
+    name, text, share = 's3fs', 's3fs', 50
 
     def made(self):
         super().made()
