@@ -204,6 +204,9 @@ static void read__source_hangs__hedge_wins_and_one_cancelled(void **state)
 	struct fake_scene *s = *state;
 	struct reading rd;
 
+	/* So well known that it needs no sample */
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(fake_get(s, 0, 5000, 0, NULL), 0);
 	fake_hold(&s->b[0], true);
 	prepare(&rd, 1, 20, 5000);
 	rd.sources[1].store = 0;
@@ -213,7 +216,7 @@ static void read__source_hangs__hedge_wins_and_one_cancelled(void **state)
 	assert_int_equal(rd.answers[0].source, 2);
 	assert_int_equal(rd.bad[0], 0);
 	/* Still held: it comes back only because it was cancelled */
-	fake_await_left(&s->b[0], 1);
+	fake_await_left(&s->b[0], 4);
 	while (fake_health(s, 0).in_flight > 1)
 		(void)sched_yield();
 	assert_int_equal(fake_health(s, 0).class, FLEET_OK);
@@ -225,9 +228,9 @@ static void read__source_hangs__hedge_wins_and_one_cancelled(void **state)
 	fake_hold(&s->b[0], false);
 	while (fake_health(s, 0).in_flight > 0)
 		(void)sched_yield();
-	assert_true(fake_health(s, 0).latency_us > 10000);
+	assert_true(fake_health(s, 0).latency_us > 2000);
 	assert_true(fake_health(s, 0).gets_us > 10000);
-	assert_int_equal(fake_health(s, 0).bytes_in, LEN);
+	assert_int_equal(fake_health(s, 0).bytes_in, 3 * 8 + LEN);
 	drop(&rd);
 }
 
