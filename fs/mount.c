@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "fs/bdi.h"
 #include "fs/commit.h"
 #include "fs/control.h"
 #include "fs/fuse.h"
@@ -23,6 +24,7 @@
 #define MOUNT_ARENAS 2
 #define MOUNT_KEEP (32 << 20) /* bytes of free memory in each */
 #define MOUNT_LINGER_MS 10000u /* for uploads after an unmount */
+#define MOUNT_AHEAD_KIB 512u
 
 /* --- options ------------------------------------------------------------- */
 
@@ -254,6 +256,8 @@ static int mount_serve(struct volume *v, const struct mount_request *q,
 	if (r < 0)
 		return r;
 	(void)snprintf(v->mounted, sizeof(v->mounted), "%s", q->dir);
+	if (bdi_ahead(q->dir, MOUNT_AHEAD_KIB) < 0)
+		log_line(LOG_DEBUG, "the kernel reads ahead as it likes");
 	r = control_start(v, &control, err);
 	if (r >= 0) {
 		log_line(LOG_INFO, "volume %s is mounted at %s",

@@ -22,6 +22,14 @@ fi
 create || bail "create"
 check "mounted" mount_now
 
+# Where the daemon may tell the kernel, and the file is there to be read.
+reads_ahead() {
+	local file
+	file=/sys/class/bdi/$(mountpoint -d "$mnt")/read_ahead_kb
+	[ ! -w "$file" ] || [ "$(cat "$file")" -ge 512 ]
+}
+check "the kernel reads ahead on it" reads_ahead
+
 remount() { umount_it && mount_now; }
 
 # --- calls ------------------------------------------------------------------
