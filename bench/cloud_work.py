@@ -9,7 +9,7 @@ import time
 
 import cloud_lab as lab
 import posix_work
-from posix_subjects import Failed, call
+from posix_subjects import Failed, call, processor
 
 DELAY = 25                  # ms each way, where a row says "far"
 RATE = 200 * 1000000 // 8   # bytes a second of a store, where it is narrow
@@ -48,6 +48,19 @@ def mib(n, seconds):
     return n / lab.MIB / seconds
 
 
+@contextlib.contextmanager
+def measured(t, figure, paths, total):
+    """MiB/s, what the mount's process took of the processors, and requests."""
+    seen, spent = paths.counters(), processor(t.subject.pid)
+    start = time.monotonic()
+    yield
+    t.note(figure, mib(total, time.monotonic() - start))
+    spent = processor(t.subject.pid) - spent
+    t.note(figure + '_cpu', spent * (1 << 30) / total)
+    if paths.proxies:
+        t.noted(figure, paths.since(seen))
+
+
 # --- one large file ---------------------------------------------------------------
 
 def large(t, key, ways, connections, total):
@@ -60,21 +73,15 @@ def large(t, key, ways, connections, total):
             t.note('read' + key, down / lab.MIB)
             return
         source = b.noise(t.rep, total)
-        stores = max(len(ways), 1)
-        with t.volume(paths, stores=stores) as s:
+        with t.volume(paths, stores=max(len(ways), 1)) as s:
             top = s.open()
-            seen = paths.counters()
-            start = time.monotonic()
-            call('dd', f'if={source}', f'of={top / "file"}', 'bs=1M')
-            s.settle(1, total)
-            t.note('write' + key, mib(total, time.monotonic() - start))
-            t.noted('write' + key, paths.since(seen))
+            with measured(t, 'write' + key, paths, total):
+                call('dd', f'if={source}', f'of={top / "file"}', 'bs=1M')
+                s.settle(1, total)
             s.close()
             top = s.open(cold=True)
-            seen = paths.counters()
-            t.note('read' + key, mib(total, timed(lambda: call(
-                'dd', f'if={top / "file"}', 'of=/dev/null', 'bs=1M'))))
-            t.noted('read' + key, paths.since(seen))
+            with measured(t, 'read' + key, paths, total):
+                call('dd', f'if={top / "file"}', 'of=/dev/null', 'bs=1M')
             same(source, top / 'file')
 
 
