@@ -23,7 +23,7 @@
 
 #define MIB (1u << 20)
 #define SMALL 4096u
-#define ON_B "layout = mirror:1\nstores = b\npack = 16M"
+#define ON_B "layout = mirror:1\nstores = b\npack = 16M\npack_age = 60s"
 
 static struct fleet_health health(struct house *h, const char *store)
 {
@@ -268,7 +268,8 @@ static void wrong_in_the_middle__other_store_gives_that_alone(void **state)
 	struct large l;
 
 	(void)state;
-	large_new(&l, 4 * MIB, "layout = mirror:2\nstores = a b\npack = 16M");
+	large_new(&l, 4 * MIB,
+		"layout = mirror:2\nstores = a b\npack = 16M\npack_age = 60s");
 	house_fault(&l.h, "delay op=get delay_ms=40"); /* a is the quicker */
 	spoil(&l, "a", 2 * MIB);
 	/* b may be asked instead, or besides to learn how quick it is */
@@ -294,7 +295,8 @@ static void wrong_on_both_in_different_places__all_is_right(void **state)
 	struct large l;
 
 	(void)state;
-	large_new(&l, 4 * MIB, "layout = mirror:2\nstores = a b\npack = 16M");
+	large_new(&l, 4 * MIB,
+		"layout = mirror:2\nstores = a b\npack = 16M\npack_age = 60s");
 	spoil(&l, "a", MIB);
 	spoil(&l, "a", 3 * MIB);
 	spoil(&l, "b", 2 * MIB);
@@ -310,7 +312,7 @@ static void neighbour_is_wrong__read_is_right_and_so_is_the_next(void **state)
 
 	(void)state;
 	house_new(&l.h, "timeout = 20s",
-		"layout = mirror:2\nstores = a b\npack = 16M");
+		"layout = mirror:2\nstores = a b\npack = 16M\npack_age = 60s");
 	small_make(&l.h, 40);
 	spoil(&l, "a", 10 * (SMALL + 112) + 200);
 	spoil(&l, "b", 12 * (SMALL + 112) + 200);
