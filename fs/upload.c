@@ -6,7 +6,7 @@
 #include "base/work.h"
 #include "fs/upload_int.h"
 
-#define UPLOAD_PER_STORE 4u /* shards under way to one store */
+#define UPLOAD_PER_STORE 8u /* shards under way to one store */
 /* Enough for all: stores that hang must not take the others' threads. */
 #define UPLOAD_THREADS (PLURI_STORES_MAX * UPLOAD_PER_STORE)
 #define UPLOAD_PAUSE_MS 1000u

@@ -365,7 +365,7 @@ static void pay__debts_of_two_lives__oldest_first(void **state)
 	(void)state;
 	house_new(&h, "timeout = 1s", ON_B);
 	house_fault(&h, "error EAGAIN op=put\n");
-	fill(&h, 16);
+	fill(&h, 24);
 	house_crash(&h);
 	house_open(&h);
 	assert_int_equal(meta_begin(h.v->meta, &tx, NULL), 0);
@@ -381,12 +381,12 @@ static void pay__debts_of_two_lives__oldest_first(void **state)
 
 		if (i == o.n)
 			continue;
-		assert_true(i < seen + 4);
+		assert_true(i < seen + 8);
 		seen++;
 	}
 	assert_int_equal(fclose(f), 0);
 	assert_int_equal(seen, o.n);
-	assert_true(o.n > 8);
+	assert_true(o.n > 16);
 	house_free(&h);
 }
 
