@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "fs/claim.h"
 #include "fs/commit.h"
+#include "meta/garbage.h"
 
 #include "fs/balance_int.h"
 
@@ -50,7 +51,8 @@ static int balance_seen(void *arg, const char *key, uint64_t size)
 	return 0;
 }
 
-/* 1: a shard of ours that the database has elsewhere; 0: not known to it;
+/* 1: a shard of ours that the database has elsewhere, or that is to be deleted
+ * (fs/repack.h); 0: not known to it;
  * -ESTALE: it is there by right. */
 static int balance_known(
 	struct balance_sweep *s, const char *key, struct pluri_err *err)
@@ -61,6 +63,7 @@ static int balance_known(
 	struct pack_row pack;
 	unsigned index = 0;
 	unsigned n = 0;
+	int buried = 0;
 	int r;
 
 	if (shard_name_parse(key, &id, &index) < 0)
@@ -72,13 +75,15 @@ static int balance_known(
 	if (r == 0)
 		r = packs_shards(
 			tx, pack.num, shard, PLURI_SHARDS_MAX, &n, err);
-	r = meta_end(tx, r == -ENOENT ? 0 : r, err);
+	if (r == -ENOENT)
+		r = buried = garbage_known(tx, &id, err);
+	r = meta_end(tx, r < 0 ? r : 0, err);
 	for (unsigned i = 0; r == 0 && i < n; i++) {
 		if (shard[i].index == index && shard[i].store == s->store->num)
 			return pluri_fail(err, EBUSY, "store %s: %s is in use",
 				s->store->name, key);
 	}
-	return r < 0 ? r : n > 0;
+	return r < 0 ? r : n > 0 || buried > 0;
 }
 
 static int balance_sweep_round(struct balance_sweep *s, struct pluri_err *err)
@@ -249,6 +254,8 @@ int balance_leave(
 	sweep->v = v;
 	sweep->store = s;
 	r = balance_empty(v, s, err);
+	if (r == 0) /* no power cut brings a shard back */
+		r = commit_now(v->commit, true, err);
 	if (r == 0)
 		r = balance_at_home(v, s, err);
 	if (r == 0)

@@ -226,7 +226,8 @@ static int balance_add(struct balance_round *o, unsigned n, unsigned *ret_n,
 		r = moves_add(tx, &m, &why);
 		if (r == 0)
 			o->row[kept++] = m;
-		if (r != -EEXIST && r != -ESTALE)
+		/* -ENOENT: its pack has just ended, fs/repack.h */
+		if (r != -EEXIST && r != -ESTALE && r != -ENOENT)
 			continue;
 		balance_later(o->t, &why); /* under way, or not there now */
 		r = 0;

@@ -70,6 +70,10 @@ struct config {
 	uint64_t dirty; /* `dirty = 64M`: bound of unflushed bytes in memory */
 	uint64_t memory; /* `memory_cache = 128M`: decoded frames */
 	uint32_t timeout_ms; /* `timeout = 10s`: of one cloud call */
+	int repack_percent; /* `repack = 50%`: less live share; off: -1 */
+	uint64_t repack_rate; /* `repack_rate = 8M`: bytes a second */
+	uint32_t repack_age_ms; /* `repack_age = 10m`: younger packs wait */
+	uint32_t keep_deleted_ms; /* `keep_deleted = 24h`: objects */
 	unsigned stores, policies;
 	struct config_store store[PLURI_STORES_MAX];
 	struct config_policy policy[PLURI_POLICIES_MAX]; /* "default" first:

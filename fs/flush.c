@@ -13,6 +13,7 @@
 #define FLUSH_BATCH_BYTES (8u << 20)
 #define FLUSH_BATCH_CHUNKS 64u
 #define FLUSH_CREW_BYTES (512u << 10) /* fewer are not worth waking others */
+#define FLUSH_TRIES 8u /* while what it relies on is collected */
 
 struct flush_item { /* one chunk of the batch */
 	struct extent e;
@@ -169,6 +170,9 @@ static int flush_rows(struct flush *f, struct meta_tx *tx, uint64_t size,
 	}
 	if (r >= 0 && f->items > 0)
 		r = extent_write(tx, f->n->ino, e, f->items, err);
+	if (r == -ENOENT)
+		return pluri_fail(
+			err, ESTALE, "a chunk that was found is forgotten");
 	if (r < 0)
 		return r;
 	a.size = size > a.size ? size : a.size;
@@ -194,7 +198,8 @@ static void flush_owe(struct flush *f, const struct flush_item *it)
 
 /*
  * Record the batch and take its bytes out of memory, at once for readers.
- * last: nothing else is to come, so the size may be the whole file's.
+ * last: nothing else is to come, so the size may be the whole file's. -ESTALE:
+ * the batch is as it was.
  */
 static int flush_record(struct flush *f, bool last, struct pluri_err *err)
 {
@@ -228,13 +233,15 @@ static int flush_record(struct flush *f, bool last, struct pluri_err *err)
 		f->n->attr_dirty = false;
 	(void)pthread_mutex_unlock(&f->n->lock);
 	commit_leave(f->v->commit);
+	if (r == -ESTALE)
+		return r;
 	f->items = 0;
 	f->arena_len = 0;
 	f->ahead = 0;
 	return r;
 }
 
-static int flush_batch(struct flush *f, bool last, struct pluri_err *err)
+static int flush_try(struct flush *f, bool last, struct pluri_err *err)
 {
 	unsigned kept = 0;
 	int r = 0;
@@ -251,6 +258,24 @@ static int flush_batch(struct flush *f, bool last, struct pluri_err *err)
 	f->items = kept;
 	if (kept > 0)
 		(void)flush_record(f, false, NULL);
+	return r;
+}
+
+/*
+ * A chunk that nothing refers to may be forgotten after it was found, and a
+ * pack end after it was written to (fs/repack.h): then all is asked anew.
+ */
+static int flush_batch(struct flush *f, bool last, struct pluri_err *err)
+{
+	int r = flush_try(f, last, err);
+
+	for (unsigned i = 1; r == -ESTALE && i < FLUSH_TRIES; i++) {
+		for (unsigned at = 0; at < f->items; at++) {
+			f->item[at].fresh = false;
+			f->item[at].e.chunk = 0;
+		}
+		r = flush_try(f, last, err);
+	}
 	return r;
 }
 

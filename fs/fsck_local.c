@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "fs/staging_int.h"
 #include "meta/chunks.h"
+#include "meta/garbage.h"
 
 #include "fs/fsck_int.h"
 
@@ -164,6 +165,8 @@ static int local_unknown(struct fsck_run *c, const struct pluri_id *id,
 	if (r < 0)
 		return r;
 	r = packs_find(tx, id, &row, NULL);
+	if (r == -ENOENT && garbage_known(tx, id, NULL) != 0)
+		r = 0; /* about to be removed */
 	(void)meta_end(tx, 0, NULL);
 	if (r != -ENOENT)
 		return 0;

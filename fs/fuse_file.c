@@ -9,6 +9,7 @@
 #include "fs/fuse_int.h"
 #include "fs/fuse_wire.h"
 #include "fs/node.h"
+#include "fs/repack.h"
 #include "fs/xattr.h"
 
 #define FUSE_GROUPS_MAX 256
@@ -92,6 +93,7 @@ static void fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	struct node *n = NULL;
 	int r = to.data ? node_pin(v->nodes, ino, &n) : -ENOMEM;
 
+	repack_yield(v);
 	if (r >= 0)
 		r = read_bytes(v, n, &ask, (uint64_t)off, &to, &err);
 	if (r >= 0 && !(fi->flags & O_NOATIME))
@@ -144,6 +146,7 @@ static void fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	int r = node_pin(v->nodes, ino, &n);
 
 	(void)fi;
+	repack_yield(v);
 	if (r >= 0 && fuse_wire_kills())
 		r = fuse_strip(req, ino, &err);
 	if (r >= 0)

@@ -15,6 +15,7 @@
 #include "fs/control.h"
 #include "fs/fuse.h"
 #include "fs/mount.h"
+#include "fs/repack.h"
 #include "fs/staging.h"
 #include "fs/upload.h"
 #include "fs/volume.h"
@@ -259,6 +260,8 @@ static int mount_serve(struct volume *v, const struct mount_request *q,
 	if (bdi_ahead(q->dir, MOUNT_AHEAD_KIB) < 0)
 		log_line(LOG_DEBUG, "the kernel reads ahead as it likes");
 	r = control_start(v, &control, err);
+	if (r >= 0)
+		r = repack_start(v->repack, err);
 	if (r >= 0) {
 		log_line(LOG_INFO, "volume %s is mounted at %s",
 			v->config->name, q->dir);
@@ -266,6 +269,7 @@ static int mount_serve(struct volume *v, const struct mount_request *q,
 		r = fuse_serve(fuse, err);
 	}
 	fuse_stop(fuse);
+	repack_stop(v->repack); /* or it would add to what is waited for */
 	if (r >= 0)
 		mount_linger(v);
 	control_stop(control);

@@ -6,6 +6,7 @@
 #include "fs/cache.h"
 #include "fs/load.h"
 #include "fs/read.h"
+#include "fs/repack.h"
 #include "fs/trail.h"
 #include "meta/extent.h"
 
@@ -288,11 +289,12 @@ static int read_once(struct volume *v, struct node *n,
 		p.stream = read_ahead(v, n->ino, off, len, p.size);
 	if (r >= 0)
 		r = read_fill(v, ask, &p, off, to->data, err);
+	if (r < 0 && r != -ECANCELED && repack_moved(v, p.row, p.rows))
+		r = -ESTALE;
 	read_plan_free(&p);
-	if (r < 0)
-		return r;
-	to->len = len;
-	return 0;
+	if (r >= 0)
+		to->len = len;
+	return r;
 }
 
 /* A pack may go between the moment at which we learn that it has our bytes and

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "fs/commit.h"
 #include "fs/staging_int.h"
+#include "meta/garbage.h"
 
 struct evict_pack {
 	uint64_t num, bytes, used;
@@ -178,13 +179,21 @@ static int sweep_file(struct staging *s, const struct pluri_id *id,
 {
 	struct pack_row row = {0};
 	struct meta_tx *tx = NULL;
+	int buried = 0;
 	int r = meta_begin(s->v->meta, &tx, err);
 
 	if (r < 0)
 		return r;
-	r = meta_end(tx, packs_find(tx, id, &row, err), err);
+	r = packs_find(tx, id, &row, err);
+	if (r == -ENOENT)
+		buried = garbage_known(tx, id, err);
+	r = meta_end(tx, buried < 0 ? buried : r, err);
 	if (r == -EBADMSG) /* a damaged row's file stays */
 		return 0;
+	if (r == -ENOENT && buried > 0) {
+		(void)unlinkat(s->v->packs_fd, name, 0);
+		return 0;
+	}
 	if (r == -ENOENT) {
 		r = sweep_lose(s, name);
 		if (r < 0)

@@ -15,6 +15,7 @@
 #include "fs/fsck.h"
 #include "fs/node.h"
 #include "fs/read.h"
+#include "fs/repack.h"
 #include "fs/roster.h"
 #include "fs/secret.h"
 #include "fs/staging.h"
@@ -269,6 +270,8 @@ static int volume_steps(struct volume *v, struct pluri_err *err)
 		r = balance_new(v, &v->balance, err);
 	if (r >= 0)
 		r = balance_resume(v->balance, err);
+	if (r >= 0)
+		r = repack_new(v, &v->repack, err);
 	return r;
 }
 
@@ -276,6 +279,7 @@ static int volume_steps(struct volume *v, struct pluri_err *err)
 static void volume_drop(struct volume *v)
 {
 	fsck_run_free(v->fsck);
+	repack_free(v->repack);
 	sync_free(v->sync);
 	balance_free(v->balance);
 	watch_free(v->watch);
@@ -369,6 +373,7 @@ int volume_close(struct volume *v, struct pluri_err *err)
 	VOLUME_END(v, fsck, fsck_run_free);
 	if (v->bare)
 		return meta_close(v->meta, err);
+	VOLUME_END(v, repack, repack_free);
 	VOLUME_END(v, sync, sync_free);
 	VOLUME_END(v, balance, balance_free);
 	VOLUME_END(v, watch, watch_free);

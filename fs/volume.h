@@ -44,6 +44,7 @@ struct volume {
 	struct balance *balance;   /* fs/balance.h */
 	struct watch *watch;	   /* fs/watch.h */
 	struct sync *sync;	   /* fs/sync.h */
+	struct repack *repack;	   /* fs/repack.h */
 	struct fsck_run *fsck;	   /* fs/fsck.h */
 	struct stats *stats;	   /* fs/stats.h */
 	bool bare; /* volume_open_bare() */
@@ -55,6 +56,7 @@ struct volume {
 	bool writeback; /* the kernel gathers writes: sizes and times of what
 			   it holds are its own */
 	_Atomic unsigned xattrs; /* fs/xattr.h */
+	_Atomic uint64_t asked_ms; /* repack_yield() */
 };
 
 /*

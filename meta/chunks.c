@@ -182,11 +182,19 @@ static int chunks_get_id(struct meta_tx *tx, const struct pluri_digest *id,
 
 int chunks_add(struct meta_tx *tx, struct chunk_row *c, struct pluri_err *err)
 {
+	int64_t there = 0;
 	uint64_t num;
 	int r = chunks_check(c, err);
 
+	if (r == 0)
+		r = meta_ask(tx, "SELECT 1 FROM pack WHERE num = ?1",
+			META_INTS((int64_t)c->pack), &there, err);
 	if (r < 0)
 		return r;
+	if (r == 0)
+		return pluri_fail(err, ESTALE,
+			"pack %llu of a new chunk was collected",
+			(unsigned long long)c->pack);
 	num = meta_next(tx, META_CHUNK);
 	r = chunks_insert(tx, c, num, err);
 	if (r < 0)
@@ -246,6 +254,28 @@ int chunks_ref(
 		(unsigned long long)num);
 }
 
+int chunks_move(
+	struct meta_tx *tx, const struct chunk_row *c, struct pluri_err *err)
+{
+	uint8_t frames[4 * CHUNK_FRAMES_MAX];
+	const size_t len = chunks_frames_encode(c, frames);
+	struct db_stmt *s = NULL;
+	int r = chunks_check(c, err);
+
+	if (r == 0)
+		r = meta_query(tx,
+			"UPDATE chunk SET pack = ?2, off = ?3, bytes = ?4,"
+			" frames = ?5 WHERE num = ?1",
+			META_INTS((int64_t)c->num, (int64_t)c->pack,
+				(int64_t)c->off, c->bytes),
+			&s, err);
+	if (r < 0)
+		return r;
+	tx->ops->bind_blob(s, 5, (struct pluri_span){len ? frames : NULL, len});
+	r = meta_step_done(tx, s, err);
+	return r < 0 ? r : tx->ops->changes(tx->db) > 0;
+}
+
 int chunks_drop(struct meta_tx *tx, uint64_t num, struct pluri_err *err)
 {
 	int64_t refs = 0;
@@ -260,6 +290,7 @@ int chunks_drop(struct meta_tx *tx, uint64_t num, struct pluri_err *err)
 	if (refs != 0)
 		return pluri_fail(err, EBUSY, "chunk %llu has %lld references",
 			(unsigned long long)num, (long long)refs);
+	meta_touch(tx, META_TOUCHED_CHUNK, num);
 	return meta_change(tx, "DELETE FROM chunk WHERE num = ?1",
 		META_INTS((int64_t)num), err);
 }

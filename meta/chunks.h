@@ -27,7 +27,8 @@ int chunks_find(struct meta_tx *tx, const struct pluri_digest *ids,
 /*
  * Record a chunk (num is filled in) with no reference yet. When its id is
  * there already (another writer was quicker) *c becomes that one and 0 is
- * returned all the same: the new bytes are dead weight in their pack.
+ * returned all the same: the new bytes are dead weight in their pack. -ESTALE:
+ * its pack was collected since the bytes were put there; put them elsewhere.
  */
 int chunks_add(struct meta_tx *tx, struct chunk_row *c,
 	struct pluri_err *err);
@@ -37,6 +38,11 @@ int chunks_get(struct meta_tx *tx, uint64_t num, struct chunk_row *ret,
 
 /* For extent.c: -EBADMSG below zero, -ENOENT when there is none to refer to. */
 int chunks_ref(struct meta_tx *tx, uint64_t num, int delta,
+	struct pluri_err *err);
+
+/* The same chunk, copied: its place becomes c's (pack, off, bytes, frames). 1,
+ * or 0 when there is no chunk c->num. */
+int chunks_move(struct meta_tx *tx, const struct chunk_row *c,
 	struct pluri_err *err);
 
 /* Forget a chunk: its bytes are dead weight from now on. -EBUSY while it is

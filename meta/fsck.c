@@ -31,6 +31,7 @@ static const struct {
 	{"tails", fsck_tail, META_NOTHING},
 	{"moves", fsck_move, META_NOTHING},
 	{"jobs", fsck_job, META_NOTHING},
+	{"graves", fsck_grave, META_NOTHING},
 };
 #define FSCK_PHASES (sizeof(fsck_phases) / sizeof(fsck_phases[0]))
 

@@ -188,5 +188,7 @@ int fsck_move(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 	struct pluri_err *err);
 int fsck_job(struct fsck *f, struct meta_tx *tx, bool *ret_more,
 	struct pluri_err *err);
+int fsck_grave(struct fsck *f, struct meta_tx *tx, bool *ret_more,
+	struct pluri_err *err);
 
 #endif

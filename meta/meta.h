@@ -31,7 +31,7 @@
 #include "base/own.h"
 #include "base/types.h"
 
-#define META_SCHEMA 3 /* raised by every migration */
+#define META_SCHEMA 4 /* raised by every migration */
 
 struct meta;
 struct meta_tx; /* an open bracket */

@@ -89,6 +89,18 @@ static const char schema_storage_v3[] =
 	" bytes BLOB NOT NULL,"
 	" PRIMARY KEY(pack, off)) WITHOUT ROWID;";
 
+/* meta/garbage.h; id and idx name the object. */
+static const char schema_storage_v4[] =
+	"CREATE TABLE grave("
+	" pack INTEGER NOT NULL,"
+	" idx INTEGER NOT NULL,"
+	" store INTEGER NOT NULL,"
+	" id BLOB NOT NULL,"
+	" at INTEGER NOT NULL,"
+	" PRIMARY KEY(pack, idx)) WITHOUT ROWID;"
+	"CREATE INDEX grave_id ON grave(id);"
+	"CREATE INDEX grave_at ON grave(at);";
+
 const char *schema_storage_step(int version)
 {
 	switch (version) {
@@ -96,6 +108,8 @@ const char *schema_storage_step(int version)
 		return schema_storage_v1;
 	case 3:
 		return schema_storage_v3;
+	case 4:
+		return schema_storage_v4;
 	default:
 		return NULL;
 	}

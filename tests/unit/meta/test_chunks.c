@@ -2,6 +2,19 @@
 
 #include "meta/chunks_int.h"
 
+/* Packs 1 to 9 are there. */
+static int chunk_open(void **state)
+{
+	const int r = storage_open(state);
+
+	for (unsigned i = 1; i <= 9 && r == 0; i++)
+		(void)storage_pack(*state, i, 1, 0);
+	return r;
+}
+
+#define chunk_test(f) \
+	cmocka_unit_test_setup_teardown(f, chunk_open, storage_close)
+
 static struct chunk_row chunk_make(
 	unsigned seed, uint64_t pack, uint64_t off, unsigned frames)
 {
@@ -314,16 +327,16 @@ static void frames__codec__there_and_back(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		storage_test(add__any_number_of_frames__reads_back),
-		storage_test(add__id_is_there__first_one_wins),
-		storage_test(add__unlawful__refused_and_untouched),
-		storage_test(find__some_known__their_numbers),
-		storage_test(get__unknown__no_entry_and_untouched),
-		storage_test(ref__counted__never_below_zero),
-		storage_test(drop__referred_to__busy_until_free),
-		storage_test(of_pack__many__by_offset_and_no_others),
-		storage_test(row__damaged__told_and_untouched),
-		storage_test(row__one_frame_too_many__told),
+		chunk_test(add__any_number_of_frames__reads_back),
+		chunk_test(add__id_is_there__first_one_wins),
+		chunk_test(add__unlawful__refused_and_untouched),
+		chunk_test(find__some_known__their_numbers),
+		chunk_test(get__unknown__no_entry_and_untouched),
+		chunk_test(ref__counted__never_below_zero),
+		chunk_test(drop__referred_to__busy_until_free),
+		chunk_test(of_pack__many__by_offset_and_no_others),
+		chunk_test(row__damaged__told_and_untouched),
+		chunk_test(row__one_frame_too_many__told),
 		cmocka_unit_test(frames__codec__there_and_back),
 	};
 

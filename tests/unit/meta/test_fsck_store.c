@@ -24,6 +24,24 @@ static void fsck__jobs_damaged__found_and_mended(void **state)
 	PLANT(list);
 }
 
+static void fsck__graves_damaged__found_and_mended(void **state)
+{
+	static const struct plant list[] = {
+		{"INSERT INTO grave VALUES (900, 32, 0, zeroblob(16), 1)",
+			"grave-absurd "},
+		{"INSERT INTO grave VALUES (900, 0, 64, zeroblob(16), 1)",
+			"grave-absurd "},
+		{"INSERT INTO grave VALUES (900, 0, 0, X'00', 1)",
+			"grave-absurd "},
+		{"INSERT INTO grave SELECT 900, 0, 0, id, 1 FROM pack"
+		 " WHERE num = 1",
+			"grave-of-pack "},
+		{"INSERT INTO grave VALUES (900, 0, 0, zeroblob(16), 1)", ""},
+	};
+
+	PLANT(list);
+}
+
 static void fsck__moves_damaged__found_and_mended(void **state)
 {
 	static const struct plant list[] = {
@@ -192,6 +210,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		fsck_test(fsck__jobs_damaged__found_and_mended),
+		fsck_test(fsck__graves_damaged__found_and_mended),
 		fsck_test(fsck__moves_damaged__found_and_mended),
 		fsck_test(fsck__step_of_a_move_lost__shard_tells_it),
 		fsck_test(fsck__packs_damaged__found_and_mended),
