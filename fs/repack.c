@@ -126,6 +126,22 @@ static uint64_t repack_scan_rest(const struct repack *r, uint64_t now)
 	return took > rest ? took : rest;
 }
 
+static void repack_scan_add(struct repack *r, const struct garbage_use *u)
+{
+	r->scan_bytes += u->bytes;
+	r->scan_live += u->live;
+}
+
+static void repack_scan_told(struct repack *r)
+{
+	(void)pthread_mutex_lock(&r->lock);
+	r->stats.scanned_bytes = r->scan_bytes;
+	r->stats.scanned_live = r->scan_live;
+	(void)pthread_mutex_unlock(&r->lock);
+	r->scan_bytes = 0;
+	r->scan_live = 0;
+}
+
 /*
  * Go on until a round's worth is found, or the end: 1: there may be more.
  * Packs without anything in them that lives need no copying.
@@ -146,9 +162,12 @@ static int repack_scan(struct repack *r, struct pluri_err *err)
 
 		trim_rest();
 		if (e == -ENOENT) {
+			repack_scan_told(r);
 			r->scan_next_ms = now + repack_scan_rest(r, now);
 			return 0;
 		}
+		if (e > 0)
+			repack_scan_add(r, &u);
 		if (e > 0 && u.chunks == 0 && !repack_waiting(r, u.pack))
 			e = repack_bury_settle(r, u.pack, err);
 		else if (e > 0 && u.chunks > 0 && repack_poor(r, &u)) {

@@ -77,6 +77,9 @@ struct repack_stats { /* since the open */
 	uint64_t buried, buried_bytes; /* packs */
 	uint64_t deleted; /* objects */
 	uint64_t waiting; /* copies whose pack is not STORED yet; now */
+	/* Bytes of the packs of the last whole scan, of those that live; both 0
+	 * before there was one */
+	uint64_t scanned_bytes, scanned_live;
 };
 void repack_stats(struct repack *r, struct repack_stats *ret);
 

@@ -36,6 +36,7 @@ struct repack {
 	bool started;
 
 	struct garbage_pos at; /* of the scan */
+	uint64_t scan_bytes, scan_live; /* so far */
 	uint64_t scan_began_ms, scan_next_ms;
 	unsigned poor;
 	struct garbage_use pack[REPACK_PACKS]; /* of this round */

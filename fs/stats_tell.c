@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "fs/cache.h"
 #include "fs/node.h"
+#include "fs/repack.h"
 #include "fs/stats.h"
 #include "fs/volume.h"
 #include "fs/write.h"
@@ -179,6 +180,25 @@ static json_t *stats_pending(const struct stats_told *t)
 		(json_int_t)t->packs.debt_bytes);
 }
 
+static json_t *stats_garbage(const struct volume *v)
+{
+	struct repack_stats r = {0};
+
+	repack_stats(v->repack, &r);
+	return json_pack("{so so sI sI sI sI sI sI}", "scanned_bytes",
+		r.scanned_bytes ? json_integer((json_int_t)r.scanned_bytes)
+				: json_null(),
+		"live_bytes",
+		r.scanned_bytes ? json_integer((json_int_t)r.scanned_live)
+				: json_null(),
+		"forgotten_chunks_total", (json_int_t)r.forgotten,
+		"copied_bytes_total", (json_int_t)r.copied_bytes,
+		"emptied_packs_total", (json_int_t)r.buried,
+		"emptied_bytes_total", (json_int_t)r.buried_bytes,
+		"deleted_objects_total", (json_int_t)r.deleted,
+		"waiting_copies", (json_int_t)r.waiting);
+}
+
 /* --- stores -------------------------------------------------------------- */
 
 static json_t *stats_latency(uint64_t us)
@@ -246,13 +266,14 @@ int stats_tell(struct volume *v, json_t **ret, struct pluri_err *err)
 	t->v = v;
 	r = stats_rows(t, err);
 	if (r == 0) {
-		j = json_pack("{ss so sI so so so so so}", "volume",
+		j = json_pack("{ss so sI so so so so so so}", "volume",
 			v->info.name, "daemon", stats_daemon(v),
 			"requests_in_flight",
 			(json_int_t)stats_in_flight(v->stats), "requests",
 			stats_requests(v->stats), "cache", stats_cache(v),
 			"fetches", stats_fetches(v->stats), "pending",
-			stats_pending(t), "stores", stats_stores(t));
+			stats_pending(t), "garbage", stats_garbage(v), "stores",
+			stats_stores(t));
 		if (!j)
 			r = pluri_fail(err, ENOMEM, "stats: no memory");
 	}

@@ -151,6 +151,25 @@ static void cmd_fetched(const struct cmd_view *w)
 		local, per, cloud, per);
 }
 
+/* Nothing before the first scan, but for what a repack does already. */
+static void cmd_garbage(const struct cmd_view *w)
+{
+	const json_t *now = cmd_part(w->now, "garbage");
+	const json_t *old = cmd_part(w->before, "garbage");
+	const uint64_t all = show_uint(now, "scanned_bytes");
+	const uint64_t live = show_uint(now, "live_bytes");
+	char size[TEXT_SIZE_MAX];
+	char copied[TEXT_SIZE_MAX];
+
+	if (all == 0)
+		return;
+	(void)text_bytes(
+		(uint64_t)cmd_more(w, old, now, "copied_bytes_total"), copied);
+	(void)printf("garbage  %.1f %% of %s in packs, %s%s copied together\n",
+		live < all ? 100 * (double)(all - live) / (double)all : 0,
+		text_bytes(all, size), copied, w->rates ? "/s" : "");
+}
+
 static int cmd_requests(const struct cmd_view *w)
 {
 	static const char *const kinds[] = {"read", "write", "fsync", "lookup",
@@ -244,6 +263,7 @@ static int cmd_show(const json_t *before, const json_t *now, bool rates)
 	cmd_pending(&w);
 	cmd_caches(&w);
 	cmd_fetched(&w);
+	cmd_garbage(&w);
 	(void)putchar('\n');
 	if (cmd_requests(&w))
 		return 1;

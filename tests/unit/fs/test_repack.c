@@ -33,6 +33,9 @@ static void round__poor_pack__living_move_and_it_goes(void **state)
 	assert_int_equal(s.forgotten, FILES - 3);
 	assert_int_equal(s.buried, 1);
 	assert_int_equal(s.deleted, 2);
+	assert_true(s.scanned_bytes > 3 * LEN); /* what is left: rich */
+	assert_true(s.scanned_bytes < 4 * LEN);
+	assert_true(s.scanned_live * 100 > s.scanned_bytes * 95);
 	assert_int_equal(yard_packs(&y), 1);
 	yard_check_all(&y);
 	yard_collect(&y); /* what is left is rich */
@@ -64,6 +67,7 @@ static void round__nothing_lives__packs_go_without_copies(void **state)
 
 static void round__rich_or_young_or_off__left_alone(void **state)
 {
+	struct repack_stats s;
 	static const char *const volume[] = {"repack_age = 0ms\nrepack = 20%",
 		"repack_age = 1h\nrepack = 90%",
 		"repack_age = 0ms\nrepack = off"};
@@ -76,6 +80,9 @@ static void round__rich_or_young_or_off__left_alone(void **state)
 		yard_turn(&y);
 		assert_true(house_paid(&y.h, 20000));
 		yard_turn(&y);
+		repack_stats(y.h.v->repack, &s);
+		assert_true(i == 0 ? s.scanned_live * 2 < s.scanned_bytes
+				   : s.scanned_bytes == 0);
 		assert_int_equal(y.h.v->repack->copies, 0);
 		assert_int_equal(y.h.v->repack->cools, 0);
 		assert_int_equal(yard_packs(&y), 1);

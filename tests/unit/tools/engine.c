@@ -105,15 +105,18 @@ static json_t *stats(unsigned asked)
 	const int n = (int)asked;
 
 	return json_pack("{s:s,s:{s:i,s:i,s:i},s:i,s:{s:{s:i,s:i,s:i,s:{s:i}}},"
-			 "s:{s:i,s:i},s:{s:i,s:i},s:[{s:s,s:b,s:i,s:i,s:i}]}",
+			 "s:{s:i,s:i},s:{s:i,s:i},s:{s:i,s:i,s:i},"
+			 "s:[{s:s,s:b,s:i,s:i,s:i}]}",
 		"volume", "v", "daemon", "pid", 7, "since_us", 5, "uptime_us",
 		1000000 * n, "requests_in_flight", 3, "requests", "write",
 		"requests_total", 100 * n, "bytes_total", 204800 * n,
 		"busy_us_total", 5000 * n, "histogram_us", "64", 100 * n,
 		"cache", "hits_total", 30 * n, "misses_total", 10 * n,
-		"pending", "staged_bytes", 2048, "oldest_us", 2500000, "stores",
-		"name", "a\033[1m", "up", 0, "puts_total", 3 * n,
-		"puts_us_total", 60000 * n, "owed_bytes", 1024);
+		"pending", "staged_bytes", 2048, "oldest_us", 2500000,
+		"garbage", "scanned_bytes", 4096, "live_bytes", 1024,
+		"copied_bytes_total", 2048 * n, "stores", "name", "a\033[1m",
+		"up", 0, "puts_total", 3 * n, "puts_us_total", 60000 * n,
+		"owed_bytes", 1024);
 }
 
 int control_ask(struct control_client *c, const char *name, const json_t *args,

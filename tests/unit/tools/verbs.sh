@@ -51,6 +51,8 @@ try stats__not_mounted__exit_1 1 'v is not mounted' stats v.ini
 with live stats__once__totals 0 '^write +100  200.0 KiB +0.050 +0.064' stats v.ini
 with live stats__pending__with_its_age 0 '2.0 KiB staged.* for 2.5 s' stats v.ini
 with live stats__cache__share_found 0 '^cache +75.0 % of 40 found' stats v.ini
+with live stats__garbage__share 0 '^garbage  75.0 % of 4.0 KiB .*, 2.0 KiB ' \
+	stats v.ini
 with live stats__store__cleaned 0 '^a[?]\[1m DOWN +- +- +- +3 .* 20 ' stats v.ini
 with live stats__json__the_answer 0 '"hits_total": 30' stats --json v.ini
 with live stats__watch_nonsense__refused 1 'seconds, from 0.1' \
