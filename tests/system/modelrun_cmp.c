@@ -138,7 +138,9 @@ static void cmp_times(struct model_pair *m, const struct cmp_look *before,
 		before[1].st[i].st_mtim, after[1].st[i].st_mtim};
 	bool less = false;
 
-	if (before[0].code[i] || after[0].code[i] ||
+	/* what differs here is told of elsewhere, and is no time */
+	if (before[0].code[i] || after[0].code[i] || before[1].code[i] ||
+		after[1].code[i] ||
 		before[0].st[i].st_ino != after[0].st[i].st_ino ||
 		cmp_late(m->shared, &after[0].st[i]))
 		return;

@@ -110,12 +110,15 @@ static void fsync__behind_a_stream__overtakes(void **state)
 
 	(void)state;
 	house_new(&h, "timeout = 5s", CLOUD);
-	house_fault(&h, "delay op=put delay_ms=200\n");
+	house_fault(&h, "error EAGAIN op=put\n"); /* until all of it is owed */
 	fill(&h, 32);
+	house_fault(&h, "delay op=put delay_ms=200\n");
 	lock = house_file(&h, "lock");
 	house_write(&h, lock, 0, "mine", 4);
+	for (uint32_t i = 0; i < 3; i++)
+		upload_kick(h.v->upload, i);
 	assert_int_equal(write_sync(h.v, lock, NULL, NULL, NULL), 0);
-	assert_true(upload_pending(h.v->upload) >= 8 * MIB);
+	assert_true(upload_pending(h.v->upload) >= 16 * MIB);
 	/* nothing new: nothing to wait for, whoever is away */
 	house_fault(&h, "error EAGAIN op=put\n");
 	assert_int_equal(sync_some(&h, lock), 0);
