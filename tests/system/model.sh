@@ -44,6 +44,7 @@ export -f event forget forget_kernel umount_it fsck_it mount_it mount_now \
 check "mounted" mount_now
 again() { # SEED [OPTION...]
 	rm -rf "$dir/ref" "$dir/work" "$mnt"/*
+	sync "$mnt" # or a death would bring it back, which is lawful
 	mkdir "$dir/ref" "$dir/work"
 	"$helpers/modelrun" --ref "$dir/ref" --mount "$mnt" \
 		--work "$dir/work" --event 'event "$1"' --procs "${PROCS:-3}" \
