@@ -268,6 +268,7 @@ static void fuse_drain(struct fuse *f)
 		log_line(LOG_ERROR, "the kernel's cache cannot be asked for");
 		return;
 	}
+	atomic_store(&f->drains, true);
 	fuse_session_reset(f->se);
 	for (;;) {
 		const uint64_t now = clock_mono_ms(clock_system());

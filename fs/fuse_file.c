@@ -133,12 +133,20 @@ int fuse_strip(fuse_req_t req, fuse_ino_t ino, struct pluri_err *err)
 	return r;
 }
 
+static int fuse_leaves(void *arg)
+{
+	struct fuse *f = fuse_req_userdata(arg);
+
+	return atomic_load(&f->drains) || fuse_session_exited(f->se);
+}
+
 static void fuse_write(fuse_req_t req, fuse_ino_t ino, const char *buf,
 	size_t size, off_t off, struct fuse_file_info *fi)
 {
 	const struct write_ask ask = {.off = (uint64_t)off,
 		.data = {buf, size},
 		.stop = fuse_killed,
+		.leaves = fuse_leaves,
 		.arg = req};
 	struct volume *v = fuse_volume(req);
 	struct pluri_err err = {0};

@@ -23,6 +23,7 @@ struct fuse {
 	const char *dir; /* the caller's */
 	struct fuse_session *se;
 	struct fuse_drain drain;
+	_Atomic bool drains; /* the kernel's cache is asked for */
 	bool signals;
 	bool mounted;
 };

@@ -16,7 +16,8 @@
 
 /* --- paying one ---------------------------------------------------------- */
 
-/* Is it still owed? In a bracket, so that the answer holds as long as that. */
+/* Is it still owed? In a bracket, so that the answer holds as long as that.
+ * 1: the shard is, but to another store by now. */
 static int upload_owed(struct meta_tx *tx, const struct debt *d,
 	struct pack_row *ret_pack, bool *ret_owed, struct pluri_err *err)
 {
@@ -30,11 +31,13 @@ static int upload_owed(struct meta_tx *tx, const struct debt *d,
 	if (r >= 0)
 		r = packs_shards(
 			tx, d->shard.pack, shard, PLURI_SHARDS_MAX, &n, err);
-	for (unsigned i = 0; i < n && r >= 0; i++)
-		if (shard[i].index == d->shard.index &&
-			shard[i].store == d->shard.store &&
-			shard[i].state != SHARD_STORED)
-			*ret_owed = true;
+	for (unsigned i = 0; i < n && r >= 0; i++) {
+		if (shard[i].index != d->shard.index ||
+			shard[i].state == SHARD_STORED)
+			continue;
+		*ret_owed = shard[i].store == d->shard.store;
+		r = !*ret_owed;
+	}
 	return r;
 }
 
@@ -50,7 +53,7 @@ static int upload_load(struct upload *u, const struct debt *d,
 	return meta_end(tx, r, err);
 }
 
-/* It may have been moved meanwhile: then the row says something else. */
+/* It may have been moved meanwhile: then the row says something else (1). */
 static int upload_mark(
 	struct upload *u, const struct debt *d, struct pluri_err *err)
 {
@@ -84,8 +87,8 @@ static int upload_meet(struct upload *u, uint32_t store, struct pluri_err *err)
 	return r;
 }
 
-/* *ret_hold: how long this debt alone should wait, since the store is not to
- * blame; 0: it is. */
+/* 1: as upload_owed. *ret_hold: how long this debt alone should wait, since the
+ * store is not to blame; 0: it is. */
 static int upload_pay(struct upload *u, const struct debt *d,
 	uint64_t *ret_hold, struct pluri_err *err)
 {
@@ -151,7 +154,10 @@ static void upload_run(struct work_item *item)
 	} else {
 		s->pause_ms = 0;
 		s->next_ms = 0;
-		upload_settle(u, &d->shard);
+		if (r == 0)
+			upload_settle(u, &d->shard);
+		else /* nothing is stored: who owes it is read anew */
+			u->lost = true;
 	}
 	(void)pthread_cond_signal(&u->wake);
 	(void)pthread_mutex_unlock(&u->lock);

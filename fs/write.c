@@ -51,13 +51,13 @@ void writer_forgive(struct volume *v, uint64_t bytes)
 		writer_give(v->writer, bytes);
 }
 
-uint64_t write_staging_max(const struct volume *v)
+/* The mount ends: what the kernel still holds is to come in. */
+static bool writer_leaves(const struct write_ask *ask)
 {
-	return v->config->cache > WRITE_STAGING ? v->config->cache
-						: WRITE_STAGING;
+	return ask->leaves && ask->leaves(ask->arg);
 }
 
-/* Up to ms, unless its program is being killed. */
+/* Up to ms, unless its program is being killed, or the mount ends. */
 static int writer_rest(struct writer *w, const struct write_ask *ask,
 	uint64_t ms, struct pluri_err *err)
 {
@@ -67,7 +67,8 @@ static int writer_rest(struct writer *w, const struct write_ask *ask,
 	int r = 0;
 
 	(void)pthread_mutex_lock(&w->lock);
-	while (r == 0 && (now = clock_mono_ms(clock_system())) < until) {
+	while (r == 0 && !writer_leaves(ask) &&
+		(now = clock_mono_ms(clock_system())) < until) {
 		const uint64_t tick = now + WRITE_STOP_MS;
 
 		(void)clock_wait(
@@ -96,7 +97,7 @@ static int writer_pace(
 		return 0;
 	do {
 		r = writer_rest(w, ask, ms, err);
-		if (r < 0)
+		if (r < 0 || writer_leaves(ask))
 			return r;
 		upload_backlog(w->v->upload, &b);
 		now = (struct pace_now){clock_mono_ms(clock_system()),
@@ -407,14 +408,19 @@ static int write_sync_cloud(struct volume *v, struct node *n,
 {
 	struct roster_policy pol;
 	struct owing owing;
-	int r = 0;
+	uint32_t policy;
+	int r;
 
-	if (roster_policy(v->roster, n->policy, &pol) < 0 ||
-		pol.text.durability != DURABILITY_CLOUD)
-		return 0;
 	(void)pthread_mutex_lock(&n->lock);
+	r = node_know(v, n, err); /* or what it owes is not known either */
+	policy = n->policy;
 	owing = n->owing;
 	(void)pthread_mutex_unlock(&n->lock);
+	if (r < 0)
+		return r;
+	if (roster_policy(v->roster, policy, &pol) < 0 ||
+		pol.text.durability != DURABILITY_CLOUD)
+		return 0;
 	if (owing.n > 0 || owing.upto > 0)
 		r = staging_close(v->staging, err);
 	if (r >= 0 && owing.upto > 0)

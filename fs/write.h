@@ -20,6 +20,8 @@ struct write_ask {
 	uint64_t off; /* the kernel says where appending goes */
 	struct pluri_span data;
 	int (*stop)(void *arg); /* as upload_wait; may be NULL */
+	int (*leaves)(void *arg); /* the mount ends: wait for no cloud; the
+				     same; about ten times a second, too */
 	void *arg;
 };
 
@@ -35,7 +37,11 @@ int write_bytes(struct volume *v, struct node *n, const struct write_ask *ask,
  * volume's `cache`, but at least WRITE_STAGING. What lacks no more than the
  * shards of a store that is away is not counted, and may take the disk. */
 #define WRITE_STAGING (UINT64_C(256) << 20)
-uint64_t write_staging_max(const struct volume *v);
+static inline uint64_t write_staging_max(const struct volume *v)
+{
+	return v->config->cache > WRITE_STAGING ? v->config->cache
+						: WRITE_STAGING;
+}
 
 /* Bytes were read: the access time moves as with relatime, unless the mount
  * says noatime. */

@@ -150,7 +150,7 @@ static void backlog__away_crashed_healed__tells_what_lacks_quorum(void **state)
 
 	(void)state;
 	house_new(&h, "timeout = 1s", ON_B);
-	house_fault(&h, "error EAGAIN\n");
+	house_fault(&h, "error EAGAIN op=put\n"); /* up, and takes nothing */
 	fill(&h, 2);
 	assert_true(upload_pending(h.v->upload) >= 2 * MIB);
 	for (uint64_t end = in(5000); b.moves && in(0) < end;)
@@ -182,6 +182,33 @@ static void backlog__one_of_two_is_away__nothing_is_pending(void **state)
 	assert_int_equal(upload_pending(h.v->upload), 0);
 	assert_int_equal(upload_rescan(h.v->upload, NULL), 0);
 	assert_int_equal(upload_pending(h.v->upload), 0);
+	house_free(&h);
+}
+
+static int repoint(void *arg, const struct pack_row *p)
+{
+	struct shard_row s = {.pack = p->num, .store = 0};
+
+	return packs_set_shard(arg, &s, NULL);
+}
+
+/* The shard is to go elsewhere by now, and nobody has said so yet: what was not
+ * stored must not count as stored. */
+static void pay__moved_meanwhile__owed_to_the_other(void **state)
+{
+	struct meta_tx *tx = NULL;
+	struct house h;
+
+	(void)state;
+	house_new(&h, "timeout = 1s", ON_B);
+	house_fault(&h, "error EAGAIN op=put\n");
+	fill(&h, 2);
+	assert_int_equal(meta_begin(h.v->meta, &tx, NULL), 0);
+	assert_int_equal(
+		meta_end(tx, packs_list(tx, 0, repoint, tx, NULL), NULL), 0);
+	assert_int_equal(wait_quorum(&h, 20000), 0);
+	assert_int_equal(debts(&h), 0);
+	check(&h, 2);
 	house_free(&h);
 }
 
@@ -422,6 +449,7 @@ int main(void)
 		cmocka_unit_test(wait__one_of_two_is_away__quorum_but_not_all),
 		cmocka_unit_test(
 			wait__only_store_away__not_safe_until_it_is_back),
+		cmocka_unit_test(pay__moved_meanwhile__owed_to_the_other),
 		cmocka_unit_test(
 			backlog__away_crashed_healed__tells_what_lacks_quorum),
 		cmocka_unit_test(
