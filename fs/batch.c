@@ -1,0 +1,209 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/crew.h"
+#include "chunker/digest.h"
+#include "fs/batch.h"
+#include "fs/staging.h"
+
+#define BATCH_CREW_BYTES (512u << 10) /* fewer are not worth waking others */
+
+int batch_open(struct batch *b, struct volume *v, uint32_t policy,
+	uint64_t bytes, struct pluri_err *err)
+{
+	int r = roster_policy(v->roster, policy, &b->pol);
+
+	b->v = v;
+	b->arena = NULL;
+	if (r < 0)
+		r = roster_policy(v->roster, 0, &b->pol);
+	if (r < 0)
+		return pluri_fail(err, EIO, "there is no default policy");
+	b->cap = bytes < BATCH_BYTES ? bytes : BATCH_BYTES;
+	b->arena = malloc(b->cap + 1);
+	batch_clear(b);
+	return b->arena ? 0 : pluri_fail(err, ENOMEM, "flush: no memory");
+}
+
+void batch_close(struct batch *b)
+{
+	free(pluri_steal(b->arena));
+}
+
+uint8_t *batch_end(struct batch *b)
+{
+	return b->arena + b->len;
+}
+
+size_t batch_room(const struct batch *b)
+{
+	return b->items < BATCH_CHUNKS ? b->cap - b->len : 0;
+}
+
+void batch_add(struct batch *b, uint64_t off, size_t len)
+{
+	b->item[b->items++] = (struct batch_item){
+		.data = batch_end(b), .e = {.off = off, .len = (uint32_t)len}};
+	b->len += len;
+}
+
+void batch_clear(struct batch *b)
+{
+	b->items = 0;
+	b->len = 0;
+}
+
+/* One step for each chunk, by whoever has time; 0, or the first failure of
+ * any. */
+static int batch_each(struct batch *b, void (*step)(void *arg, unsigned i),
+	const char *what, struct pluri_err *err)
+{
+	if (b->len >= BATCH_CREW_BYTES)
+		crew_each(b->v->crew, b->items, step, b);
+	else
+		for (unsigned i = 0; i < b->items; i++)
+			step(b, i);
+	for (unsigned i = 0; i < b->items; i++)
+		if (b->item[i].code < 0)
+			return pluri_fail(err, -b->item[i].code,
+				"cannot %s a chunk of %u bytes", what,
+				b->item[i].e.len);
+	return 0;
+}
+
+static void batch_name(void *arg, unsigned i)
+{
+	struct batch *b = arg;
+	struct batch_item *it = &b->item[i];
+
+	it->code = digest_chunk(
+		b->v->keys, (struct pluri_span){it->data, it->e.len}, &it->id);
+}
+
+/* Which chunks are stored already, in one question. */
+static int batch_ask(struct batch *b, struct pluri_err *err)
+{
+	struct pluri_digest ids[BATCH_CHUNKS];
+	uint64_t nums[BATCH_CHUNKS];
+	struct meta_tx *tx = NULL;
+	int r = batch_each(b, batch_name, "name", err);
+
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < b->items; i++)
+		ids[i] = b->item[i].id;
+	r = meta_begin(b->v->meta, &tx, err);
+	if (r < 0)
+		return r;
+	r = meta_end(tx, chunks_find(tx, ids, b->items, nums, err), err);
+	for (unsigned i = 0; i < b->items && r >= 0; i++)
+		b->item[i].e.chunk = nums[i];
+	return r;
+}
+
+/* The same content twice in one batch is appended once. */
+static bool batch_twin(const struct batch *b, unsigned at)
+{
+	for (unsigned i = 0; i < at; i++)
+		if (memcmp(&b->item[i].id, &b->item[at].id,
+			    sizeof(b->item[at].id)) == 0)
+			return true;
+	return false;
+}
+
+static void batch_encode(void *arg, unsigned i)
+{
+	struct batch *b = arg;
+	struct batch_item *it = &b->item[i];
+
+	if (it->e.chunk == 0 && !batch_twin(b, i))
+		it->code = encode_chunk(&b->pol.encode, &it->id,
+			(struct pluri_span){it->data, it->e.len}, &it->enc,
+			NULL);
+}
+
+static int batch_append(
+	struct batch *b, struct batch_item *it, struct pluri_err *err)
+{
+	const struct encoded *enc = it->enc;
+	struct pack_place place;
+	int r;
+
+	it->row.id = it->id;
+	it->row.plain = enc->plain;
+	it->row.frames = enc->frames;
+	r = staging_add(
+		b->v->staging, b->pol.num, enc, &it->row.pack, &place, err);
+	if (r < 0)
+		return r;
+	it->row.off = place.off;
+	it->row.bytes = place.bytes;
+	memcpy(it->row.frame, place.frame,
+		enc->frames * sizeof(place.frame[0]));
+	it->fresh = true;
+	return 0;
+}
+
+int batch_store(struct batch *b, unsigned *ret_kept, struct pluri_err *err)
+{
+	unsigned kept = 0;
+	int r;
+
+	*ret_kept = 0;
+	r = batch_ask(b, err);
+	if (r < 0)
+		return r;
+	r = batch_each(b, batch_encode, "encode", err);
+	for (unsigned i = 0; i < b->items; i++) {
+		if (r >= 0 && b->item[i].enc)
+			r = batch_append(b, &b->item[i], err);
+		kept += r >= 0;
+		encoded_free(pluri_steal(b->item[i].enc));
+	}
+	*ret_kept = kept;
+	return r;
+}
+
+int batch_rows(struct batch *b, struct meta_tx *tx, uint64_t ino,
+	struct pluri_err *err)
+{
+	struct extent e[BATCH_CHUNKS];
+	int r = 0;
+
+	for (unsigned i = 0; i < b->items && r >= 0; i++) {
+		struct batch_item *it = &b->item[i];
+
+		if (it->fresh)
+			r = chunks_add(tx, &it->row, err);
+		else if (it->e.chunk == 0) /* a twin, recorded just now */
+			r = chunks_find(tx, &it->id, 1, &it->row.num, err);
+		else
+			it->row.num = it->e.chunk;
+		it->e.chunk = it->row.num;
+		e[i] = it->e;
+	}
+	if (r >= 0 && b->items > 0)
+		r = extent_write(tx, ino, e, b->items, err);
+	if (r == -ENOENT)
+		return pluri_fail(
+			err, ESTALE, "a chunk that was found is forgotten");
+	return r;
+}
+
+void batch_again(struct batch *b)
+{
+	for (unsigned i = 0; i < b->items; i++) {
+		b->item[i].fresh = false;
+		b->item[i].e.chunk = 0;
+	}
+}
+
+void batch_owe(const struct batch *b, struct owing *owing)
+{
+	for (unsigned i = 0; i < b->items; i++)
+		if (b->item[i].fresh)
+			owing_add(owing, b->item[i].row.pack);
+		else
+			owing_upto(owing, staging_last(b->v->staging));
+}
