@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "base/crew.h"
-#include "chunker/digest.h"
 #include "fs/batch.h"
 #include "fs/staging.h"
+
+_Static_assert(BATCH_CHUNKS <= DEDUP_MAX, "asked about at once");
 
 #define BATCH_CREW_BYTES (512u << 10) /* fewer are not worth waking others */
 
@@ -20,6 +21,7 @@ int batch_open(struct batch *b, struct volume *v, uint32_t policy,
 		r = roster_policy(v->roster, 0, &b->pol);
 	if (r < 0)
 		return pluri_fail(err, EIO, "there is no default policy");
+	b->dedup = (struct dedup){.v = v, .mode = b->pol.text.dedup};
 	b->cap = bytes < BATCH_BYTES ? bytes : BATCH_BYTES;
 	b->arena = malloc(b->cap + 1);
 	batch_clear(b);
@@ -77,28 +79,25 @@ static void batch_name(void *arg, unsigned i)
 	struct batch *b = arg;
 	struct batch_item *it = &b->item[i];
 
-	it->code = digest_chunk(
-		b->v->keys, (struct pluri_span){it->data, it->e.len}, &it->id);
+	it->code = dedup_name(
+		&b->dedup, (struct pluri_span){it->data, it->e.len}, &it->id);
 }
 
 /* Which chunks are stored already, in one question. */
 static int batch_ask(struct batch *b, struct pluri_err *err)
 {
-	struct pluri_digest ids[BATCH_CHUNKS];
-	uint64_t nums[BATCH_CHUNKS];
-	struct meta_tx *tx = NULL;
+	struct dedup_item item[BATCH_CHUNKS];
 	int r = batch_each(b, batch_name, "name", err);
 
-	if (r < 0)
-		return r;
 	for (unsigned i = 0; i < b->items; i++)
-		ids[i] = b->item[i].id;
-	r = meta_begin(b->v->meta, &tx, err);
-	if (r < 0)
-		return r;
-	r = meta_end(tx, chunks_find(tx, ids, b->items, nums, err), err);
-	for (unsigned i = 0; i < b->items && r >= 0; i++)
-		b->item[i].e.chunk = nums[i];
+		item[i] = (struct dedup_item){.id = b->item[i].id,
+			.data = {b->item[i].data, b->item[i].e.len}};
+	if (r >= 0)
+		r = dedup_find(&b->dedup, item, b->items, err);
+	for (unsigned i = 0; i < b->items && r >= 0; i++) {
+		b->item[i].id = item[i].id;
+		b->item[i].e.chunk = item[i].chunk;
+	}
 	return r;
 }
 
@@ -175,7 +174,7 @@ int batch_rows(struct batch *b, struct meta_tx *tx, uint64_t ino,
 		struct batch_item *it = &b->item[i];
 
 		if (it->fresh)
-			r = chunks_add(tx, &it->row, err);
+			r = dedup_add(&b->dedup, tx, &it->row, err);
 		else if (it->e.chunk == 0) /* a twin, recorded just now */
 			r = chunks_find(tx, &it->id, 1, &it->row.num, err);
 		else

@@ -10,6 +10,7 @@
 #ifndef PLURI_FS_BATCH_H
 #define PLURI_FS_BATCH_H
 
+#include "fs/dedup.h"
 #include "fs/owing.h"
 #include "fs/roster.h"
 #include "meta/extent.h"
@@ -30,6 +31,7 @@ struct batch_item { /* one chunk */
 struct batch {
 	struct volume *v;
 	struct roster_policy pol;
+	struct dedup dedup;
 	uint8_t *arena;
 	size_t cap, len;
 	unsigned items;

@@ -45,6 +45,7 @@ struct config_store {
 };
 
 enum config_durability { DURABILITY_LOCAL, DURABILITY_CLOUD };
+enum config_dedup { DEDUP_ON, DEDUP_VERIFY, DEDUP_OFF }; /* fs/dedup.h */
 
 struct config_policy {
 	char name[PLURI_NAME_MAX + 1];
@@ -54,6 +55,7 @@ struct config_policy {
 	char store[PLURI_STORES_MAX][PLURI_NAME_MAX + 1];
 	unsigned min_providers; /* 0: not said */
 	enum config_durability durability;
+	enum config_dedup dedup; /* on | verify | off */
 	bool cdc;	/* chunking = cdc | fixed */
 	bool compress;	/* compression = off | auto | zstd:N */
 	int level;	/* 1..19; auto: 3 */

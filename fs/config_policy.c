@@ -101,6 +101,18 @@ static int config_durability(void *at, const char *v, struct pluri_err *err)
 	return 0;
 }
 
+static int config_dedup(void *at, const char *v, struct pluri_err *err)
+{
+	static const char *const words[] = {"on", "verify", "off", NULL};
+	struct config_policy *p = at;
+	const int r = config_value_word(v, words, err);
+
+	if (r < 0)
+		return r;
+	p->dedup = (enum config_dedup)r;
+	return 0;
+}
+
 static int config_chunking(void *at, const char *v, struct pluri_err *err)
 {
 	static const char *const words[] = {"cdc", "fixed", NULL};
@@ -158,6 +170,7 @@ const struct config_key config_policy_keys[] = {
 	{"stores", config_stores},
 	{"min_providers", config_providers},
 	{"durability", config_durability},
+	{"dedup", config_dedup},
 	{"chunking", config_chunking},
 	{"compression", config_compression},
 	{"pack", config_pack},
@@ -170,6 +183,7 @@ void config_policy_default(struct config_policy *p, const char *name)
 	memset(p, 0, sizeof(*p));
 	(void)snprintf(p->name, sizeof(p->name), "%s", name);
 	p->durability = DURABILITY_LOCAL;
+	p->dedup = DEDUP_ON;
 	p->cdc = true;
 	p->compress = true;
 	p->level = CONFIG_LEVEL_AUTO;

@@ -36,6 +36,9 @@ static int config_lines(const struct config_policy *p,
 		r = buf_str(b, "compression = off\n");
 	if (!r && p->compress && p->level != d->level)
 		r = buf_fmt(b, "compression = zstd:%d\n", p->level);
+	if (!r && p->dedup != d->dedup)
+		r = buf_fmt(b, "dedup = %s\n",
+			p->dedup == DEDUP_OFF ? "off" : "verify");
 	if (!r && p->durability != d->durability)
 		r = buf_str(b, "durability = cloud\n");
 	/* Always said: its default depends on the number of stores. */

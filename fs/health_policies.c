@@ -28,6 +28,7 @@ static json_t *health_policy_stores(
 static json_t *health_policy(
 	const struct health_tables *t, const struct roster_policy *p)
 {
+	static const char *const dedup[] = {"on", "verify", "off"};
 	char layout[LAYOUT_TEXT];
 	char squeeze[16] = "off";
 
@@ -36,13 +37,14 @@ static json_t *health_policy(
 	else if (p->text.compress)
 		(void)snprintf(
 			squeeze, sizeof(squeeze), "zstd:%d", p->text.level);
-	return json_pack("{ss ss so sI ss ss ss sI}", "name", p->name, "layout",
-		layout_text(&p->layout, layout), "stores",
+	return json_pack("{ss ss so sI ss ss ss ss sI}", "name", p->name,
+		"layout", layout_text(&p->layout, layout), "stores",
 		health_policy_stores(t, p), "min_providers",
 		(json_int_t)p->min_providers, "durability",
 		p->text.durability == DURABILITY_CLOUD ? "cloud" : "local",
-		"chunking", p->text.cdc ? "cdc" : "fixed", "compression",
-		squeeze, "pack", (json_int_t)p->text.pack);
+		"chunking", p->text.cdc ? "cdc" : "fixed", "dedup",
+		dedup[p->text.dedup], "compression", squeeze, "pack",
+		(json_int_t)p->text.pack);
 }
 
 int health_policies(struct volume *v, json_t **ret, struct pluri_err *err)

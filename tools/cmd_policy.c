@@ -37,8 +37,8 @@ static void cmd_amount(struct show_table *t, const json_t *p, const char *key)
 static int cmd_list(const json_t *policies)
 {
 	static const char *const heads[] = {"POLICY", "LAYOUT", "STORES",
-		">PROVIDERS", "DURABILITY", "CHUNKING", "COMPRESSION", ">PACK",
-		NULL};
+		">PROVIDERS", "DURABILITY", "CHUNKING", "DEDUP", "COMPRESSION",
+		">PACK", NULL};
 	struct show_table t;
 	const json_t *p;
 	size_t i;
@@ -52,6 +52,7 @@ static int cmd_list(const json_t *policies)
 		show_table_member(&t, p, "min_providers");
 		show_table_member(&t, p, "durability");
 		show_table_member(&t, p, "chunking");
+		show_table_member(&t, p, "dedup");
 		show_table_member(&t, p, "compression");
 		cmd_amount(&t, p, "pack");
 	}

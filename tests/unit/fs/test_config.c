@@ -222,6 +222,8 @@ static void parse__value_is_wrong__line_and_key(void **state)
 	refuse(VOLUME STORE "connections = 65\n", "x.ini:7: connections: 65");
 	refuse(VOLUME STORE "bandwidth = 1K\n", "x.ini:7: bandwidth: \"1K\"");
 	refuse(TWO "[policy \"p\"]\nmin_providers = 0\n", "below the least");
+	refuse(TWO "[policy \"p\"]\ndedup = yes\n",
+		"x.ini:11: dedup: \"yes\" is not one of on, verify, off");
 	refuse(TWO "[policy \"p\"]\ncompression = zstd:20\n", "zstd level");
 	refuse(TWO "[policy \"p\"]\ncompression = zstd:N\n", "for N");
 	refuse(TWO "[policy \"p\"]\nlayout = mirror\n", "not a layout");
@@ -357,7 +359,8 @@ static void policy_text__and_back__same_policy(void **state)
 	pluri_auto(config) c = parse(
 		TWO "[policy \"p\"]\nstores = b a\n"
 		    "compression = off\nchunking = fixed\npack = 3M\n"
-		    "pack_age = 1s\ndurability = cloud\nmin_providers = 2\n");
+		    "pack_age = 1s\ndurability = cloud\nmin_providers = 2\n"
+		    "dedup = verify\n");
 	struct config_policy *back = calloc(1, sizeof(*back));
 	char text[8192];
 	char again[8192];
@@ -366,7 +369,7 @@ static void policy_text__and_back__same_policy(void **state)
 	assert_int_equal(
 		config_policy_text(&c->policy[1], text, sizeof(text)), 0);
 	assert_string_equal(text,
-		"chunking = fixed\ncompression = off\n"
+		"chunking = fixed\ncompression = off\ndedup = verify\n"
 		"durability = cloud\nlayout = mirror:2\nmin_providers = 2\n"
 		"pack = 3145728\npack_age = 1000ms\nstores = a b\n");
 	assert_int_equal(config_policy_parse("p", text, back, NULL), 0);

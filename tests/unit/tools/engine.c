@@ -34,7 +34,8 @@ static const struct {
 	{"policy-list",
 		"{'policies':[{'name':'default','layout':'mirror:2',"
 		"'stores':['a','b'],'min_providers':2,'durability':'local',"
-		"'chunking':'cdc','compression':'auto','pack':16777216}]}"},
+		"'chunking':'cdc','dedup':'on','compression':'auto',"
+		"'pack':16777216}]}"},
 	{"cache-clear",
 		"{'dropped_packs':3,'dropped_bytes':1024,'kept_packs':1,"
 		"'kept_bytes':5,'kept_why':'not in the clouds'}"},
