@@ -53,7 +53,8 @@ void batch_clear(struct batch *b); /* no items */
 
 /*
  * Chunks that are not stored yet go into packs, in the file's order. *ret_kept:
- * how many items, from the first, are stored; also on failure.
+ * how many items, from the first, are stored; also on failure. With `dedup =
+ * verify` it reads back what it finds, and may wait for clouds (fs/dedup.h).
  */
 int batch_store(struct batch *b, unsigned *ret_kept, struct pluri_err *err);
 
