@@ -15,7 +15,7 @@
 #include "fs/fetch.h"
 #include "fs/nearby.h"
 
-#define LOAD_FRAMES 64u
+#define LOAD_FRAMES 96u /* of 4 MiB in chunks of any size, and more */
 
 struct cache_frame;
 

@@ -12,7 +12,8 @@
 
 #define READ_ROWS 32u /* extents asked for at once */
 #define READ_THREADS 16u /* prefetches at once */
-#define READ_WINDOW_MAX (32u << 20)
+#define READ_WINDOW_MAX (48u << 20)
+#define READ_APART (256u << 10) /* worth a request beside another */
 #define READ_AGAIN 5u /* packs that vanish under one read */
 
 struct reader {
@@ -201,11 +202,36 @@ struct ahead {
 	uint64_t ino, off, end;
 };
 
+static void read_ahead_range(
+	struct reader *rd, uint64_t ino, uint64_t off, uint64_t end);
+
 static int read_ahead_stop(void *arg)
 {
 	struct reader *rd = arg;
 
 	return atomic_load(&rd->stop);
+}
+
+/* Where the bytes from a->off on leave the pack that they begin in. */
+static uint64_t read_ahead_apart(
+	const struct ahead *a, const struct read_plan *p)
+{
+	for (size_t i = 1; i < p->rows; i++)
+		if (p->row[i].chunk.pack != p->row->chunk.pack)
+			return p->row[i].e.off;
+	return a->end;
+}
+
+/* Another pack is another request: it goes beside this one, not after it. */
+static void read_ahead_split(struct ahead *a, const struct read_plan *p)
+{
+	const uint64_t at = read_ahead_apart(a, p);
+
+	if (at >= a->end || at < a->off + READ_APART ||
+		a->end - at < READ_APART)
+		return;
+	read_ahead_range(a->rd, a->ino, at, a->end);
+	a->end = at;
 }
 
 /* Nobody waits for it: what fails now is for the read itself to retry. */
@@ -220,6 +246,8 @@ static void read_ahead_run(struct work_item *item)
 
 	if (r >= 0)
 		r = read_rows(l.v, a->ino, a->off, a->end, &p, NULL);
+	if (r >= 0)
+		read_ahead_split(a, &p);
 	for (size_t i = 0; i < p.rows && r >= 0; i++) {
 		const struct gap g = {a->off, a->end};
 
@@ -324,8 +352,8 @@ int reader_new(struct volume *v, struct reader **ret, struct pluri_err *err)
 		return pluri_fail(err, ENOMEM, "reader: no memory");
 	rd->v = v;
 	rd->window_max = READ_WINDOW_MAX;
-	if (memory / 4 < rd->window_max)
-		rd->window_max = (uint32_t)(memory / 4);
+	if (memory / 8 * 3 < rd->window_max)
+		rd->window_max = (uint32_t)(memory / 8 * 3);
 	r = trails_new(&rd->trails, err);
 	if (r >= 0 && memory / 16 >= NEARBY_MIN)
 		r = nearby_new(memory / 16 < NEARBY_MAX

@@ -6,6 +6,7 @@
 
 #define TRAIL_SLOTS 128u
 #define TRAIL_READS 64u /* remembered, of all files */
+#define TRAIL_GROW 4u /* each time, until the window is full */
 #define TRAIL_LOOK 16u /* of one file, when a stream is looked for */
 #define TRAIL_SLACK 8u /* requests overtake each other by so many lengths */
 #define TRAIL_SLACK_MAX (1u << 20)
@@ -166,7 +167,7 @@ static void trail_eat(struct trail *s, uint64_t bytes, uint64_t max)
 	if (s->eaten < s->window / 4)
 		return;
 	s->eaten = 0;
-	s->window = s->window > max / 2 ? max : s->window * 2;
+	s->window = s->window > max / TRAIL_GROW ? max : s->window * TRAIL_GROW;
 }
 
 static void trail_forward(struct trail *s, const struct trail_read *r,

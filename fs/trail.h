@@ -45,8 +45,8 @@ struct trail_room {
 };
 
 /*
- * A read of [off, off + len) came; what to prefetch for it. The window doubles
- * whenever a quarter of it has been read; steps grow with it. The kernel's own
+ * A read of [off, off + len) came; what to prefetch for it. The window grows
+ * to its fourfold whenever a quarter of it has been read; steps grow with it. The kernel's own
  * read-ahead sends requests that overtake each other: a little out of order is
  * still on.
  */
