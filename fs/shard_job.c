@@ -156,6 +156,11 @@ const struct shard_head *shard_job_head(const struct shard_job *j)
 	return &j->head;
 }
 
+void shard_job_forget(const struct shard_job *j)
+{
+	(void)posix_fadvise(j->fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 void shard_job_free(struct shard_job *j)
 {
 	if (!j)

@@ -55,6 +55,8 @@ static int staging_finish(
 	atomic_store(&p->sealed, true);
 	r = pack_close(p->writer, &seal, err);
 	atomic_store(&p->unsynced, true);
+	if (r >= 0)
+		r = staging_sync_ahead(s, p, err);
 	if (r >= 0) {
 		/* The row says what the index of the file must bear out. */
 		commit_enter(s->v->commit);

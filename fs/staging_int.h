@@ -30,6 +30,7 @@ struct staging_pack {
 	/* Under staging.lock: the file is flushed up to synced (0: not at all),
 	 * the database has its bytes from there up to logged. */
 	uint64_t synced, logged;
+	uint64_t begun; /* the disk writes up to here; under the slot's lock */
 	uint64_t opened_ms;
 	uint64_t ticket; /* of its closing */
 	bool failed;	 /* its last closing; why is in err */
@@ -78,6 +79,11 @@ void staging_close_pending(struct staging *s);
 
 /* Forget a pack's descriptor; with s->lock held. */
 void staging_unlist(struct staging *s, struct staging_pack *p);
+
+/* A finished pack, while nobody waits: so the commit has nothing of it left. A
+ * failure counts as one of staging_sync(), since the kernel tells it once. */
+int staging_sync_ahead(struct staging *s, struct staging_pack *p,
+	struct pluri_err *err);
 
 /* At open: into the file what only the database is sure to have of it. */
 int staging_sync_replay(struct staging *s, uint64_t num, int fd,

@@ -109,6 +109,20 @@ int staging_sync(struct staging *s, struct pluri_err *err)
 	return r < 0 ? r : 0;
 }
 
+int staging_sync_ahead(
+	struct staging *s, struct staging_pack *p, struct pluri_err *err)
+{
+	int r;
+
+	if (fdatasync(p->fd) == 0)
+		return 0;
+	r = -errno;
+	(void)pthread_mutex_lock(&s->lock);
+	s->sync_failed = r;
+	(void)pthread_mutex_unlock(&s->lock);
+	return sync_fail(s, r, err);
+}
+
 struct sync_replay {
 	int fd;
 	uint64_t end; /* of the last row; of the head */

@@ -16,58 +16,65 @@
 
 /* --- paying one ---------------------------------------------------------- */
 
-/* Is it still owed? In a bracket, so that the answer holds as long as that.
- * 1: the shard is, but to another store by now. */
+struct upload_state { /* of a debt, as the database has it */
+	struct pack_row pack;
+	bool owed; /* still */
+	bool last; /* of the pack's shards */
+};
+
+/* In a bracket, so that the answer holds as long as that. 1: the shard is owed,
+ * but to another store by now. */
 static int upload_owed(struct meta_tx *tx, const struct debt *d,
-	struct pack_row *ret_pack, bool *ret_owed, struct pluri_err *err)
+	struct upload_state *ret, struct pluri_err *err)
 {
 	struct shard_row shard[PLURI_SHARDS_MAX];
 	unsigned n = 0;
-	int r = packs_get(tx, d->shard.pack, ret_pack, err);
+	int r = packs_get(tx, d->shard.pack, &ret->pack, err);
 
-	*ret_owed = false;
+	*ret = (struct upload_state){.pack = ret->pack, .last = true};
 	if (r == -ENOENT)
 		return 0; /* nobody needs the pack any more */
 	if (r >= 0)
 		r = packs_shards(
 			tx, d->shard.pack, shard, PLURI_SHARDS_MAX, &n, err);
 	for (unsigned i = 0; i < n && r >= 0; i++) {
-		if (shard[i].index != d->shard.index ||
-			shard[i].state == SHARD_STORED)
+		if (shard[i].state == SHARD_STORED)
 			continue;
-		*ret_owed = shard[i].store == d->shard.store;
-		r = !*ret_owed;
+		if (shard[i].index != d->shard.index) {
+			ret->last = false;
+			continue;
+		}
+		ret->owed = shard[i].store == d->shard.store;
+		r = !ret->owed;
 	}
 	return r;
 }
 
 static int upload_load(struct upload *u, const struct debt *d,
-	struct pack_row *ret_pack, bool *ret_owed, struct pluri_err *err)
+	struct upload_state *ret, struct pluri_err *err)
 {
 	struct meta_tx *tx = NULL;
 	int r = meta_begin(u->v->meta, &tx, err);
 
 	if (r < 0)
 		return r;
-	r = upload_owed(tx, d, ret_pack, ret_owed, err);
+	r = upload_owed(tx, d, ret, err);
 	return meta_end(tx, r, err);
 }
 
 /* It may have been moved meanwhile: then the row says something else (1). */
-static int upload_mark(
-	struct upload *u, const struct debt *d, struct pluri_err *err)
+static int upload_mark(struct upload *u, const struct debt *d,
+	struct upload_state *ret, struct pluri_err *err)
 {
 	struct shard_row done = d->shard;
-	struct pack_row pack;
 	struct meta_tx *tx = NULL;
-	bool owed = false;
 	int r = meta_begin(u->v->meta, &tx, err);
 
 	if (r < 0)
 		return r;
 	done.state = SHARD_STORED;
-	r = upload_owed(tx, d, &pack, &owed, err);
-	if (r >= 0 && owed)
+	r = upload_owed(tx, d, ret, err);
+	if (r >= 0 && ret->owed)
 		r = packs_set_shard(tx, &done, err);
 	return meta_end(tx, r, err);
 }
@@ -93,17 +100,16 @@ static int upload_pay(struct upload *u, const struct debt *d,
 	uint64_t *ret_hold, struct pluri_err *err)
 {
 	pluri_auto(shard_job) job = NULL;
-	struct pack_row pack = {0};
-	bool owed = false;
-	int r = upload_load(u, d, &pack, &owed, err);
+	struct upload_state now = {0};
+	int r = upload_load(u, d, &now, err);
 
 	*ret_hold = 0;
-	if (r < 0 || !owed)
+	if (r < 0 || !now.owed)
 		return r;
 	r = upload_meet(u, d->shard.store, err);
 	if (r < 0)
 		return r;
-	r = shard_job_new(u->v, &pack, d->shard.index, &job, err);
+	r = shard_job_new(u->v, &now.pack, d->shard.index, &job, err);
 	if (r < 0) {
 		*ret_hold = UPLOAD_SOURCE_MS;
 		return r;
@@ -112,7 +118,9 @@ static int upload_pay(struct upload *u, const struct debt *d,
 	if (r == -ESTALE)
 		*ret_hold = UPLOAD_CONFLICT_MS;
 	if (r >= 0)
-		r = upload_mark(u, d, err);
+		r = upload_mark(u, d, &now, err);
+	if (r == 0 && now.last)
+		shard_job_forget(job);
 	return r;
 }
 

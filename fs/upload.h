@@ -73,6 +73,9 @@ const struct shard_head *shard_job_head(const struct shard_job *j);
  * 1 yes, 0 no (*err says what differs), or -errno when it cannot be told. */
 int shard_job_same(struct volume *v, const struct shard_job *j,
 	uint32_t store, const char *key, struct pluri_err *err);
+/* The clouds have it: memory keeps the local file no longer (what programs read
+ * again, the kernel has as theirs), and the disk still does. */
+void shard_job_forget(const struct shard_job *j);
 void shard_job_free(struct shard_job *j);
 PLURI_OWN(shard_job);
 
