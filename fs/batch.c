@@ -45,15 +45,63 @@ size_t batch_room(const struct batch *b)
 
 void batch_add(struct batch *b, uint64_t off, size_t len)
 {
-	b->item[b->items++] = (struct batch_item){
-		.data = batch_end(b), .e = {.off = off, .len = (uint32_t)len}};
+	b->item[b->items++] = (struct batch_item){.data = batch_end(b),
+		.bytes = (uint32_t)len,
+		.e = {.off = off, .len = (uint32_t)len}};
+	b->len += len;
+}
+
+void batch_join(struct batch *b, uint64_t off, size_t len)
+{
+	struct batch_item *last = b->items ? &b->item[b->items - 1] : NULL;
+	const uint32_t most =
+		b->pol.cdc.max < BATCH_JOIN ? b->pol.cdc.max : BATCH_JOIN;
+
+	if (!last || !last->small || b->parts == BATCH_PARTS ||
+		last->bytes + len > most) {
+		batch_add(b, off, len);
+		b->item[b->items - 1].small = len <= BATCH_SMALL;
+		return;
+	}
+	b->part[b->parts++] = (struct batch_part){.item = b->items - 1,
+		.e = {.off = off, .len = (uint32_t)len, .skip = last->bytes}};
+	last->bytes += (uint32_t)len;
 	b->len += len;
 }
 
 void batch_clear(struct batch *b)
 {
 	b->items = 0;
+	b->parts = 0;
 	b->len = 0;
+}
+
+void batch_keep(struct batch *b, unsigned n)
+{
+	b->items = n;
+	while (b->parts > 0 && b->part[b->parts - 1].item >= n)
+		b->parts--;
+}
+
+uint64_t batch_upto(const struct batch *b)
+{
+	const struct extent *e;
+
+	if (b->items == 0)
+		return 0;
+	e = &b->item[b->items - 1].e;
+	if (b->parts > 0 && b->part[b->parts - 1].item == b->items - 1)
+		e = &b->part[b->parts - 1].e;
+	return e->off + e->len;
+}
+
+uint64_t batch_bytes(const struct batch *b)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < b->items; i++)
+		n += b->item[i].bytes;
+	return n;
 }
 
 /* One step for each chunk, by whoever has time; 0, or the first failure of
@@ -70,7 +118,7 @@ static int batch_each(struct batch *b, void (*step)(void *arg, unsigned i),
 		if (b->item[i].code < 0)
 			return pluri_fail(err, -b->item[i].code,
 				"cannot %s a chunk of %u bytes", what,
-				b->item[i].e.len);
+				b->item[i].bytes);
 	return 0;
 }
 
@@ -80,7 +128,7 @@ static void batch_name(void *arg, unsigned i)
 	struct batch_item *it = &b->item[i];
 
 	it->code = dedup_name(
-		&b->dedup, (struct pluri_span){it->data, it->e.len}, &it->id);
+		&b->dedup, (struct pluri_span){it->data, it->bytes}, &it->id);
 }
 
 /* Which chunks are stored already, in one question. */
@@ -91,7 +139,7 @@ static int batch_ask(struct batch *b, struct pluri_err *err)
 
 	for (unsigned i = 0; i < b->items; i++)
 		item[i] = (struct dedup_item){.id = b->item[i].id,
-			.data = {b->item[i].data, b->item[i].e.len}};
+			.data = {b->item[i].data, b->item[i].bytes}};
 	if (r >= 0)
 		r = dedup_find(&b->dedup, item, b->items, err);
 	for (unsigned i = 0; i < b->items && r >= 0; i++) {
@@ -118,7 +166,7 @@ static void batch_encode(void *arg, unsigned i)
 
 	if (it->e.chunk == 0 && !batch_twin(b, i))
 		it->code = encode_chunk(&b->pol.encode, &it->id,
-			(struct pluri_span){it->data, it->e.len}, &it->enc,
+			(struct pluri_span){it->data, it->bytes}, &it->enc,
 			NULL);
 }
 
@@ -164,10 +212,50 @@ int batch_store(struct batch *b, unsigned *ret_kept, struct pluri_err *err)
 	return r;
 }
 
+struct batch_out { /* extents on their way into the table */
+	struct meta_tx *tx;
+	uint64_t ino;
+	unsigned n;
+	struct extent e[BATCH_CHUNKS];
+};
+
+static int batch_flush(struct batch_out *o, struct pluri_err *err)
+{
+	const unsigned n = o->n;
+
+	o->n = 0;
+	return n ? extent_write(o->tx, o->ino, o->e, n, err) : 0;
+}
+
+static int batch_put(struct batch_out *o, const struct extent *e,
+	uint64_t chunk, struct pluri_err *err)
+{
+	o->e[o->n] = *e;
+	o->e[o->n++].chunk = chunk;
+	return o->n < BATCH_CHUNKS ? 0 : batch_flush(o, err);
+}
+
+static int batch_extents(
+	const struct batch *b, struct batch_out *o, struct pluri_err *err)
+{
+	const struct batch_part *p = b->part;
+	const struct batch_part *end = b->part + b->parts;
+	int r = 0;
+
+	for (unsigned i = 0; i < b->items && r >= 0; i++) {
+		const uint64_t chunk = b->item[i].row.num;
+
+		r = batch_put(o, &b->item[i].e, chunk, err);
+		for (; p < end && p->item == i && r >= 0; p++)
+			r = batch_put(o, &p->e, chunk, err);
+	}
+	return r < 0 ? r : batch_flush(o, err);
+}
+
 int batch_rows(struct batch *b, struct meta_tx *tx, uint64_t ino,
 	struct pluri_err *err)
 {
-	struct extent e[BATCH_CHUNKS];
+	struct batch_out out = {.tx = tx, .ino = ino};
 	int r = 0;
 
 	for (unsigned i = 0; i < b->items && r >= 0; i++) {
@@ -180,10 +268,9 @@ int batch_rows(struct batch *b, struct meta_tx *tx, uint64_t ino,
 		else
 			it->row.num = it->e.chunk;
 		it->e.chunk = it->row.num;
-		e[i] = it->e;
 	}
-	if (r >= 0 && b->items > 0)
-		r = extent_write(tx, ino, e, b->items, err);
+	if (r >= 0)
+		r = batch_extents(b, &out, err);
 	if (r == -ENOENT)
 		return pluri_fail(
 			err, ESTALE, "a chunk that was found is forgotten");

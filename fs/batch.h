@@ -6,6 +6,11 @@
  * An item is a chunk that is to be: bytes come to batch_end(), and batch_add()
  * makes an item of the first of them. Naming and encoding are done by all
  * cores at once, with no lock held.
+ *
+ * Small writes here and there in a file, as a database makes them, would each
+ * be a chunk, and cost more for that than for their bytes. So those of one
+ * batch share chunks of up to BATCH_JOIN bytes, in the file's order
+ * (batch_join): an extent for each, a name, a frame and a row for all.
  */
 #ifndef PLURI_FS_BATCH_H
 #define PLURI_FS_BATCH_H
@@ -17,15 +22,25 @@
 
 #define BATCH_BYTES (8u << 20)
 #define BATCH_CHUNKS 64u
+#define BATCH_JOIN (64u << 10) /* one frame */
+#define BATCH_SMALL (16u << 10) /* what may join others */
+#define BATCH_PARTS 1024u /* that have joined, in all */
 
 struct batch_item { /* one chunk */
-	struct extent e;
+	struct extent e; /* of its first bytes; of all unless others joined */
+	uint32_t bytes;
+	bool small;
 	struct pluri_digest id;
 	const uint8_t *data; /* in the arena */
 	int code; /* of its naming or encoding, -errno */
 	struct encoded *enc; /* owned, until it is appended */
 	bool fresh; /* appended by this batch: row is to be added */
 	struct chunk_row row;
+};
+
+struct batch_part { /* joined that item */
+	struct extent e;
+	unsigned item;
 };
 
 struct batch {
@@ -35,7 +50,9 @@ struct batch {
 	uint8_t *arena;
 	size_t cap, len;
 	unsigned items;
+	unsigned parts;
 	struct batch_item item[BATCH_CHUNKS];
+	struct batch_part part[BATCH_PARTS]; /* ascending */
 };
 
 /* For at most `bytes`, and BATCH_BYTES, at once; under the default policy when
@@ -49,7 +66,15 @@ uint8_t *batch_end(struct batch *b);
 size_t batch_room(const struct batch *b); /* 0: of items, too */
 /* len bytes at batch_end() are those of the file at off. */
 void batch_add(struct batch *b, uint64_t off, size_t len);
+/* The same of a small range that stands alone in the file: together with those
+ * before it, where that is possible. */
+void batch_join(struct batch *b, uint64_t off, size_t len);
 void batch_clear(struct batch *b); /* no items */
+/* Only the first n items from now on. */
+void batch_keep(struct batch *b, unsigned n);
+/* Where the last item ends, in the file; how many bytes all have. */
+uint64_t batch_upto(const struct batch *b);
+uint64_t batch_bytes(const struct batch *b);
 
 /*
  * Chunks that are not stored yet go into packs, in the file's order. *ret_kept:

@@ -78,13 +78,16 @@ static int dirty_insert(struct dirty *d, size_t at, struct dirty_piece p)
 	return 0;
 }
 
-static void dirty_remove(struct dirty *d, size_t at)
+/* Pieces [at, upto) go, and are moved over once. */
+static void dirty_remove(struct dirty *d, size_t at, size_t upto)
 {
-	d->bytes -= d->piece[at].len;
-	free(d->piece[at].data);
-	d->n--;
-	memmove(&d->piece[at], &d->piece[at + 1],
-		(d->n - at) * sizeof(d->piece[0]));
+	for (size_t i = at; i < upto; i++) {
+		d->bytes -= d->piece[i].len;
+		free(d->piece[i].data);
+	}
+	memmove(&d->piece[at], &d->piece[upto],
+		(d->n - upto) * sizeof(d->piece[0]));
+	d->n -= upto - at;
 }
 
 /* Lengthen the piece before a gap: what sequential writers do. */
@@ -204,38 +207,47 @@ static int dirty_split(struct dirty *d, size_t at, uint64_t end)
 	return 0;
 }
 
+/* The part of piece `at` that [off, end) covers, which is not all of it. */
+static int dirty_trim(struct dirty *d, size_t at, uint64_t off, uint64_t end)
+{
+	struct dirty_piece *p = &d->piece[at];
+	uint32_t drop;
+
+	if (dirty_end(p) > end) {
+		const int r = dirty_split(d, at, end);
+
+		if (r < 0)
+			return r;
+		p = &d->piece[at];
+	}
+	if (p->off >= off) { /* only its tail was to stay */
+		dirty_remove(d, at, at + 1);
+		return 0;
+	}
+	drop = (uint32_t)(dirty_end(p) - off);
+	p->len -= drop;
+	d->bytes -= drop;
+	return 0;
+}
+
 int dirty_punch(struct dirty *d, uint64_t off, uint64_t len)
 {
 	const uint64_t end = len > UINT64_MAX - off ? UINT64_MAX : off + len;
 	size_t at = dirty_find(d, off);
+	size_t upto;
+	int r = 0;
 
-	while (at < d->n && d->piece[at].off < end) {
-		struct dirty_piece *p = &d->piece[at];
-		const uint64_t cut = dirty_end(p) < end ? dirty_end(p) : end;
-		uint32_t drop;
-
-		if (p->off >= off && cut == dirty_end(p)) {
-			dirty_remove(d, at);
-			continue;
-		}
-		if (cut < dirty_end(p)) {
-			const int r = dirty_split(d, at, cut);
-
-			if (r < 0)
-				return r;
-			p = &d->piece[at];
-		}
-		if (p->off >= off) { /* only its tail was to stay */
-			dirty_remove(d, at);
-			continue;
-		}
-		drop = (uint32_t)(dirty_end(p) - off);
-		p->len -= drop;
-		d->bytes -= drop;
+	if (at < d->n && d->piece[at].off < off) {
+		r = dirty_trim(d, at, off, end);
 		at++;
 	}
+	for (upto = at; upto < d->n && dirty_end(&d->piece[upto]) <= end;)
+		upto++;
+	dirty_remove(d, at, upto);
+	if (r >= 0 && at < d->n && d->piece[at].off < end)
+		r = dirty_trim(d, at, off, end);
 	dirty_check(d);
-	return 0;
+	return r;
 }
 
 bool dirty_next(const struct dirty *d, uint64_t off, uint64_t len,
@@ -312,7 +324,7 @@ int dirty_under(struct dirty *to, struct dirty *from)
 
 		if (r < 0)
 			return r;
-		dirty_remove(from, from->n - 1);
+		dirty_remove(from, from->n - 1, from->n);
 	}
 	dirty_free(from);
 	return 0;

@@ -12,6 +12,8 @@ struct flush {
 	struct volume *v;
 	struct node *n;
 	uint64_t done; /* bytes recorded */
+	bool whole; /* keep no tail */
+	bool grows; /* the run was cut before: somebody streams */
 	size_t ahead; /* bytes of the run that lie behind the items already */
 	struct batch b;
 };
@@ -39,6 +41,20 @@ static int flush_rows(struct flush *f, struct meta_tx *tx, uint64_t size,
 		&a, err);
 }
 
+/* What is recorded leaves memory. Between the first of a batch and the last
+ * there is nothing else. */
+static int flush_landed(struct flush *f, struct pluri_err *err)
+{
+	const uint64_t from = f->b.items ? f->b.item[0].e.off : 0;
+	const int r =
+		dirty_punch(&f->n->flight, from, batch_upto(&f->b) - from);
+
+	if (r < 0) /* recorded all the same; it goes once more */
+		return pluri_fail(err, -r, "flush: no memory");
+	f->done += batch_bytes(&f->b);
+	return 0;
+}
+
 /*
  * Record the batch and take its bytes out of memory, at once for readers.
  * last: nothing else is to come, so the size may be the whole file's. -ESTALE:
@@ -47,9 +63,8 @@ static int flush_rows(struct flush *f, struct meta_tx *tx, uint64_t size,
 static int flush_record(struct flush *f, bool last, struct pluri_err *err)
 {
 	const struct batch *b = &f->b;
-	const struct extent *end = b->items ? &b->item[b->items - 1].e : NULL;
 	struct meta_tx *tx = NULL;
-	uint64_t size = end ? end->off + end->len : 0;
+	uint64_t size = batch_upto(b);
 	int r;
 
 	commit_enter(f->v->commit);
@@ -63,15 +78,8 @@ static int flush_record(struct flush *f, bool last, struct pluri_err *err)
 		r = meta_end(tx, flush_rows(f, tx, size, err), err);
 	if (r >= 0)
 		batch_owe(b, &f->n->owing);
-	for (unsigned i = 0; i < b->items && r >= 0; i++) {
-		const struct extent *e = &b->item[i].e;
-
-		r = dirty_punch(&f->n->flight, e->off, e->len);
-		if (r < 0) /* recorded all the same; it goes once more */
-			(void)pluri_fail(err, -r, "flush: no memory");
-		else
-			f->done += e->len;
-	}
+	if (r >= 0)
+		r = flush_landed(f, err);
 	if (r >= 0)
 		node_recorded(f->v->nodes, f->n);
 	if (r >= 0 && last && f->n->dirty.bytes == 0)
@@ -96,7 +104,7 @@ static int flush_try(struct flush *f, bool last, struct pluri_err *err)
 		return flush_record(f, last, err);
 	/* On a full disk, what was appended counts: the next try must not
 	 * need the same room again. */
-	f->b.items = kept;
+	batch_keep(&f->b, kept);
 	if (kept > 0)
 		(void)flush_record(f, false, NULL);
 	return r;
@@ -118,10 +126,10 @@ static int flush_batch(struct flush *f, bool last, struct pluri_err *err)
 }
 
 /*
- * One chunk of the run at off (left bytes to its end). keep: a tail without a
- * cut is better kept for later; *ret_len is 0 then.
+ * One chunk of the run at off (left bytes to its end). *ret_len is 0 when it is
+ * a tail without a cut, which is better kept for later.
  */
-static int flush_cut(struct flush *f, uint64_t off, uint64_t left, bool keep,
+static int flush_cut(struct flush *f, uint64_t off, uint64_t left,
 	size_t *ret_len, struct pluri_err *err)
 {
 	const struct cdc *cdc = &f->b.pol.cdc;
@@ -140,41 +148,58 @@ static int flush_cut(struct flush *f, uint64_t off, uint64_t left, bool keep,
 				       want - f->ahead, at + f->ahead) < 0)
 		return pluri_fail(err, EIO, "a dirty range has a hole");
 	len = cdc_cut(cdc, at, want);
-	if (len == 0 && keep) {
-		*ret_len = 0;
+	*ret_len = 0;
+	if (len == 0 && f->grows && !f->whole)
 		return 0;
-	}
 	if (len == 0)
 		len = want;
-	batch_add(&f->b, off, len);
+	if (!f->grows && len == left)
+		batch_join(&f->b, off, len);
+	else
+		batch_add(&f->b, off, len);
 	f->ahead = want - len;
 	*ret_len = len;
 	return 0;
 }
 
-static int flush_runs(struct flush *f, bool whole, struct pluri_err *err)
+/* 1: its tail is kept. */
+static int flush_run(
+	struct flush *f, uint64_t off, uint64_t left, struct pluri_err *err)
+{
+	f->ahead = 0;
+	f->grows = false;
+	while (left > 0) {
+		size_t len = 0;
+		const int r = flush_cut(f, off, left, &len, err);
+
+		if (r < 0)
+			return r;
+		if (len == 0)
+			return 1;
+		f->grows = true;
+		off += len;
+		left -= len;
+	}
+	return 0;
+}
+
+static int flush_runs(struct flush *f, struct pluri_err *err)
 {
 	uint64_t off = 0;
 	uint64_t left = dirty_run(&f->n->flight, 0, &off);
 	bool kept = false;
-	bool grows = false; /* the run was cut before: somebody streams */
 
 	while (left > 0) {
-		size_t len = 0;
-		const int r =
-			flush_cut(f, off, left, grows && !whole, &len, err);
+		int r = flush_run(f, off, left, err);
 
+		if (r == 1) { /* a batch leaves out nothing on its way */
+			kept = true;
+			r = flush_batch(f, false, err);
+		}
 		if (r < 0)
 			return r;
-		kept |= len == 0;
-		grows = true;
-		off += len ? len : left;
-		left -= len ? len : left;
-		if (left > 0)
-			continue;
+		off += left;
 		left = dirty_run(&f->n->flight, off, &off);
-		f->ahead = 0;
-		grows = false;
 	}
 	return flush_batch(f, !kept, err);
 }
@@ -291,9 +316,10 @@ int flush_node(struct volume *v, struct node *n, bool whole, uint64_t *ret_done,
 	if (f) {
 		f->v = v;
 		f->n = n;
+		f->whole = whole;
 		r = flush_open(f, err);
 		if (r >= 0)
-			r = flush_runs(f, whole, err);
+			r = flush_runs(f, err);
 		*ret_done += f->done;
 		batch_close(&f->b);
 		free(f);

@@ -46,9 +46,9 @@ struct trail_room {
 
 /*
  * A read of [off, off + len) came; what to prefetch for it. The window grows
- * to its fourfold whenever a quarter of it has been read; steps grow with it. The kernel's own
- * read-ahead sends requests that overtake each other: a little out of order is
- * still on.
+ * fourfold whenever a quarter of it was read; steps grow with it. The kernel's
+ * own read-ahead sends requests that overtake each other: a little out of order
+ * is still on.
  */
 void trail_note(struct trails *t, uint64_t ino, uint64_t off, uint64_t len,
 	const struct trail_room *room, struct trail_step *ret);
