@@ -17,6 +17,7 @@
 
 #include "fs/read.h"
 #include "fs/write.h"
+#include "meta/extent.h"
 #include "tests/unit/fs/house.h"
 
 #define MIB (1u << 20)
@@ -318,6 +319,86 @@ static void close__flushes_and_prefetches_queued__in_order(void **state)
 	rig_free(&g);
 }
 
+static uint64_t chunk_of(struct rig *g, uint64_t off, struct extent *ret)
+{
+	struct extent_row row;
+	struct meta_tx *tx = NULL;
+	unsigned n = 0;
+
+	assert_int_equal(meta_begin(g->h.v->meta, &tx, NULL), 0);
+	assert_int_equal(
+		extent_read(tx, g->n->ino, (struct extent_span){off, 1}, &row,
+			1, &n, NULL),
+		0);
+	assert_int_equal(meta_end(tx, 0, NULL), 0);
+	assert_int_equal(n, 1);
+	*ret = row.e;
+	return row.chunk.plain;
+}
+
+/* As a database writes: pages here and there. */
+static void pages(struct rig *g, unsigned n, uint64_t seed)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const size_t off = (size_t)i * 12288 + 4096;
+
+		house_noise(seed + i, g->data + off, 4096);
+		house_write(&g->h, g->n, off, g->data + off, 4096);
+	}
+}
+
+static void flush__small_writes_apart__share_chunks(void **state)
+{
+	struct extent first, last, next;
+	struct rig g;
+
+	(void)state;
+	rig_new(&g, "", "");
+	house_write(&g.h, g.n, 0, g.data, 8 * MIB);
+	assert_int_equal(write_sync(g.h.v, g.n, NULL, NULL, NULL), 0);
+	pages(&g, 500, 100);
+	assert_int_equal(write_sync(g.h.v, g.n, NULL, NULL, NULL), 0);
+	assert_int_equal(chunk_of(&g, 4096, &first), 64 << 10);
+	assert_int_equal(chunk_of(&g, 15 * 12288 + 4096, &last), 64 << 10);
+	assert_int_equal(chunk_of(&g, 16 * 12288 + 4096, &next), 64 << 10);
+	assert_int_equal(first.chunk, last.chunk);
+	assert_int_equal(first.skip, 0);
+	assert_int_equal(last.skip, 15 * 4096);
+	assert_int_not_equal(first.chunk, next.chunk);
+	assert_int_equal(write_dirty_bytes(g.h.v), 0);
+	same(&g, 8 * MIB);
+	pages(&g, 300, 9000); /* of a shared chunk parts go, others stay */
+	house_clouds(&g.h);
+	same(&g, 8 * MIB);
+	house_crash(&g.h);
+	house_open(&g.h);
+	g.n = house_file(&g.h, "f");
+	same(&g, 8 * MIB);
+	rig_free(&g);
+}
+
+/* A file's only bytes are a chunk of theirs, and found by that again. */
+static void flush__small_files__nothing_is_shared(void **state)
+{
+	struct extent e, f;
+	struct node *n;
+	struct rig g;
+
+	(void)state;
+	rig_new(&g, "", "");
+	house_write(&g.h, g.n, 0, g.data, 5000);
+	assert_int_equal(write_sync(g.h.v, g.n, NULL, NULL, NULL), 0);
+	assert_int_equal(chunk_of(&g, 0, &e), 5000);
+	n = g.n;
+	g.n = house_file(&g.h, "g");
+	house_write(&g.h, g.n, 0, g.data, 5000);
+	assert_int_equal(write_sync(g.h.v, g.n, NULL, NULL, NULL), 0);
+	assert_int_equal(chunk_of(&g, 0, &f), 5000);
+	assert_int_equal(e.chunk, f.chunk);
+	node_unpin(g.h.v->nodes, n);
+	rig_free(&g);
+}
+
 /* More files than are looked at in one step. */
 static void flush_all__many_small_files__all_of_them(void **state)
 {
@@ -356,6 +437,8 @@ int main(void)
 		cmocka_unit_test(grow__to_less_than_was_written__cuts_nothing),
 		cmocka_unit_test(
 			close__flushes_and_prefetches_queued__in_order),
+		cmocka_unit_test(flush__small_writes_apart__share_chunks),
+		cmocka_unit_test(flush__small_files__nothing_is_shared),
 		cmocka_unit_test(flush_all__many_small_files__all_of_them),
 	};
 
