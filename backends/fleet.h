@@ -79,12 +79,17 @@ void fleet_remove(struct fleet *f, unsigned store);
  */
 #define FLEET_RETRY 1u
 #define FLEET_BARE 2u
+#define FLEET_BACKGROUND 4u /* a get that gives way: fleet_turn.c */
 
 struct fleet_at { /* one object of one store, and how long */
 	unsigned store;
 	const char *key;
 	uint64_t deadline_ms;
 	unsigned flags;
+	/* May be NULL; asked about ten times a second, on the caller's thread:
+	 * not 0: -ECANCELED. */
+	int (*stop)(void *arg);
+	void *stop_arg;
 };
 int fleet_get(struct fleet *f, const struct fleet_at *at, uint64_t off,
 	struct pluri_room *into, uint64_t *ret_size, struct pluri_err *err);
@@ -158,6 +163,7 @@ struct fleet_read {
 	size_t len; /* <= PLURI_PACK_MAX */
 	uint64_t deadline_ms;
 	uint32_t hedge_ms;
+	bool background; /* gives way to those that are not */
 	int (*judge)(void *arg, unsigned index, struct pluri_span bytes,
 		struct pluri_err *err);
 	void *arg;		   /* of judge */

@@ -8,6 +8,8 @@
 #include "backends/fleet_int.h"
 #include "backends/retry.h"
 
+#define CALL_STOP_MS 100u /* between two questions whether to go on */
+
 struct call {
 	enum fleet_kind kind;
 	unsigned store;
@@ -18,6 +20,8 @@ struct call {
 	const char *token; /* list */
 	uint64_t deadline_ms; /* 0: one attempt's time */
 	unsigned flags;
+	int (*stop)(void *arg); /* may be NULL */
+	void *stop_arg;
 };
 
 /* The op's own room, for get's answer or put's body. */
@@ -70,10 +74,29 @@ static int call_prepare(struct fleet *f, const struct call *c,
 	return 0;
 }
 
+static bool call_stopped(const struct call *c)
+{
+	return c->stop && c->stop(c->stop_arg);
+}
+
+static int call_stop(const struct call *c, struct pluri_err *err)
+{
+	return pluri_fail(err, ECANCELED, "%s: stopped", c->key);
+}
+
+/* Until when to wait before the question whether to go on. */
+static uint64_t call_until(const struct call *c, uint64_t until_ms)
+{
+	const uint64_t soon = fleet_now_ms() + CALL_STOP_MS;
+
+	return c->stop && soon < until_ms ? soon : until_ms;
+}
+
 /* Submit op and wait for its outcome. */
-static int call_wait(struct fleet *f, struct fleet_op *op,
+static int call_wait(struct fleet *f, const struct call *c, struct fleet_op *op,
 	uint64_t *ret_wait_ms, struct pluri_err *err)
 {
+	bool stopped = false;
 	struct fleet_wait w;
 	unsigned seen = 0;
 	int r;
@@ -81,11 +104,17 @@ static int call_wait(struct fleet *f, struct fleet_op *op,
 	fleet_wait_init(&w);
 	op->wait = &w;
 	r = fleet_queue_add(f, op, ret_wait_ms, err);
-	while (r == 0 && !fleet_queue_told(op))
-		fleet_wait_for(&w, &seen, op->deadline_ms);
+	while (r == 0 && !fleet_queue_told(op) && !stopped) {
+		fleet_wait_for(&w, &seen, call_until(c, op->deadline_ms));
+		stopped = call_stopped(c);
+	}
+	if (stopped)
+		fleet_queue_abandon(op); /* w is not touched any more */
 	fleet_wait_fini(&w);
 	if (r < 0)
 		return r;
+	if (stopped)
+		return call_stop(c, err);
 	*ret_wait_ms = op->retry_after_ms;
 	if (op->code < 0 && err)
 		*err = op->err;
@@ -106,7 +135,7 @@ static int call_once(struct fleet *f, const struct call *c,
 	op = fleet_op_new(s, c->kind, c->key, &e);
 	r = op ? call_prepare(f, c, op, &e) : -e.code;
 	if (r == 0)
-		r = call_wait(f, op, ret_wait_ms, &e);
+		r = call_wait(f, c, op, ret_wait_ms, &e);
 	if (r < 0)
 		r = pluri_fail(err, -r, "store %s: %s", s->name, e.text);
 	else
@@ -116,18 +145,22 @@ static int call_once(struct fleet *f, const struct call *c,
 }
 
 /* Sleep, or not if the deadline would come first. */
-static bool call_pause(uint64_t pause_ms, uint64_t deadline_ms)
+static bool call_pause(const struct call *c, uint64_t pause_ms)
 {
 	const uint64_t until = fleet_now_ms() + pause_ms;
+	bool stopped = false;
 	struct fleet_wait w;
 	unsigned seen = 0;
 
-	if (until >= deadline_ms)
+	if (until >= c->deadline_ms)
 		return false;
 	fleet_wait_init(&w);
-	fleet_wait_for(&w, &seen, until);
+	while (fleet_now_ms() < until && !stopped) {
+		fleet_wait_for(&w, &seen, call_until(c, until));
+		stopped = call_stopped(c);
+	}
 	fleet_wait_fini(&w);
-	return true;
+	return !stopped;
 }
 
 static int call_run(struct fleet *f, const struct call *c,
@@ -145,8 +178,8 @@ static int call_run(struct fleet *f, const struct call *c,
 			return r;
 		pause_ms = retry_pause_ms(
 			f->o.clock, ++attempt, f->o.retry_ms, wait_ms);
-	} while (call_pause(pause_ms, c->deadline_ms));
-	return r;
+	} while (call_pause(c, pause_ms));
+	return call_stopped(c) ? call_stop(c, err) : r;
 }
 
 int fleet_get(struct fleet *f, const struct fleet_at *at, uint64_t off,
@@ -160,6 +193,8 @@ int fleet_get(struct fleet *f, const struct fleet_at *at, uint64_t off,
 		.room = into->cap,
 		.deadline_ms = at->deadline_ms,
 		.flags = at->flags,
+		.stop = at->stop,
+		.stop_arg = at->stop_arg,
 	};
 	pluri_auto(fleet_op) op = NULL;
 	int r;

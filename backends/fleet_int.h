@@ -64,8 +64,10 @@ struct fleet_store {
 	unsigned queued, in_flight, idle;
 	unsigned queued_gets;
 	unsigned late;	    /* of in_flight: stuck beyond the deadline */
-	unsigned gets;	    /* of in_flight, not late; the rest are puts, */
-	unsigned rest;	    /* dels and lists */
+	unsigned gets;	    /* of in_flight, not late, and waited for */
+	unsigned rest;	    /* ... all others: fleet_turn.c */
+	unsigned bulk;	    /* of rest: what fills the line */
+	uint64_t read_ms;   /* when a program's read was last seen here */
 	bool witness;	    /* one of them shows how slow it is */
 	unsigned telling;   /* done() callbacks under way */
 	uint64_t answer_ms; /* system monotonic: a plugin call returned */
@@ -75,7 +77,8 @@ struct fleet_store {
 	struct fleet_pulse pulse;
 	struct fleet_speed speed; /* on the options' clock */
 	struct fleet_window window; /* ... system monotonic */
-	struct fleet_pace down, up; /* likewise */
+	/* Likewise; reads: of down, what is waited for */
+	struct fleet_pace down, up, reads;
 	unsigned started, alive, threads_max;
 	struct fleet_thread threads[FLEET_THREADS_MAX];
 };
@@ -117,15 +120,22 @@ void fleet_queue_witness(struct fleet_op *op);
 /* When it began, system monotonic us; 0: it waits in the queue. */
 uint64_t fleet_queue_began(struct fleet_op *op);
 uint64_t fleet_queue_now_us(void);
-/* With the store's lock: when one that is queued may run though nothing else
- * happens, system monotonic; UINT64_MAX: none. */
-uint64_t fleet_queue_turn_ms(const struct fleet_store *s);
 uint64_t fleet_queue_sweep(struct fleet_store *s, struct fleet_op **tell);
 /* With the store's lock: the next that may run; the plugin has returned. */
 struct fleet_op *fleet_queue_take(struct fleet_store *s,
 	struct fleet_op **tell);
 void fleet_queue_return(struct fleet_op *op, int code, uint64_t retry_after_ms,
 	const char *text, struct fleet_op **tell);
+
+/* fleet_turn.c: who comes first; with the store's lock. */
+bool fleet_turn_waited(const struct fleet_op *op);
+bool fleet_turn_bulk(const struct fleet_op *op);
+void fleet_turn_seen(const struct fleet_op *op); /* comes, or goes */
+struct fleet_op *fleet_turn_first(const struct fleet_store *s); /* may run */
+void fleet_turn_begin(const struct fleet_op *op); /* it runs */
+/* When one that is queued may run though nothing else happens, system
+ * monotonic; UINT64_MAX: none. */
+uint64_t fleet_turn_ms(const struct fleet_store *s);
 
 /* fleet_pool.c */
 int fleet_pool_new(const struct fleet *f, const char *name,

@@ -68,8 +68,7 @@ static void *pool_main(void *arg)
 		op = fleet_queue_take(s, &tell);
 		if (!op && !tell && !s->stop) {
 			s->idle++;
-			(void)clock_wait(
-				&s->more, &s->lock, fleet_queue_turn_ms(s));
+			(void)clock_wait(&s->more, &s->lock, fleet_turn_ms(s));
 			s->idle--;
 		}
 		stop = s->stop && !op;
@@ -134,6 +133,7 @@ void fleet_pool_limit(const struct fleet *f, struct fleet_store *s,
 	fleet_window_bound(&s->window, s->threads_max);
 	fleet_pace_rate(&s->down, l->bandwidth);
 	fleet_pace_rate(&s->up, l->bandwidth);
+	fleet_pace_rate(&s->reads, l->bandwidth);
 	(void)pthread_cond_broadcast(&s->more);
 	(void)pthread_mutex_unlock(&s->lock);
 }

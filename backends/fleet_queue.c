@@ -47,10 +47,11 @@ static void queue_unwitness(struct fleet_op *op)
 /* It counts in the store's window no longer. */
 static void queue_stop(struct fleet_op *op)
 {
-	if (op->kind == FLEET_GET)
+	if (fleet_turn_waited(op))
 		op->store->gets--;
 	else
 		op->store->rest--;
+	op->store->bulk -= fleet_turn_bulk(op);
 	queue_unwitness(op);
 }
 
@@ -59,10 +60,11 @@ static void queue_leave(struct fleet_op *op)
 {
 	struct fleet_store *s = op->store;
 
+	fleet_turn_seen(op);
 	if (op->step == FLEET_QUEUED) {
 		TAILQ_REMOVE(&s->queue, op, link);
 		s->queued--;
-		s->queued_gets -= op->kind == FLEET_GET;
+		s->queued_gets -= fleet_turn_waited(op);
 		queue_unwitness(op);
 	} else {
 		TAILQ_REMOVE(&s->running, op, link);
@@ -285,86 +287,27 @@ uint64_t fleet_queue_began(struct fleet_op *op)
 	return us;
 }
 
-/*
- * May one more get, or one more of the rest, run? A reader waits for a get, so
- * gets come first and a quarter of the window is theirs alone; of either kind
- * one may always run, lest one starves behind the other.
- */
-static bool queue_may(const struct fleet_store *s, enum fleet_kind kind)
-{
-	const unsigned calls = fleet_window_calls(&s->window);
-	const unsigned all = s->gets + s->rest;
-	const bool waits = s->rest == 0 && s->queued > s->queued_gets;
-	const unsigned own = calls < 8 ? 1 : calls / 4;
-
-	if (all >= s->threads_max)
-		return false;
-	if (kind == FLEET_GET)
-		return s->gets == 0 || all + waits < calls;
-	return s->rest == 0 || (all < calls && s->rest + own < calls);
-}
-
-/* The first that may run; gets stand before all others. */
-static struct fleet_op *queue_first(const struct fleet_store *s)
-{
-	const uint64_t now = fleet_queue_now_us();
-	const bool rest = queue_may(s, FLEET_PUT);
-	const bool may[] = {
-		[FLEET_GET] = queue_may(s, FLEET_GET) &&
-			      fleet_pace_wait_us(&s->down, now) == 0,
-		[FLEET_PUT] = rest && fleet_pace_wait_us(&s->up, now) == 0,
-		[FLEET_DEL] = rest,
-		[FLEET_LIST] = rest,
-	};
-	struct fleet_op *op;
-
-	if (!may[FLEET_GET] && !rest)
-		return NULL;
-	TAILQ_FOREACH(op, &s->queue, link)
-	{
-		if (may[op->kind])
-			return op;
-	}
-	return NULL;
-}
-
-uint64_t fleet_queue_turn_ms(const struct fleet_store *s)
-{
-	const uint64_t now = fleet_queue_now_us();
-	const uint64_t down = fleet_pace_wait_us(&s->down, now);
-	const uint64_t up = fleet_pace_wait_us(&s->up, now);
-	uint64_t wait = UINT64_MAX;
-
-	if (s->queued_gets > 0 && down)
-		wait = down;
-	if (s->queued > s->queued_gets && up && up < wait)
-		wait = up;
-	return wait == UINT64_MAX ? wait : (now + wait) / 1000 + 1;
-}
-
 static void queue_start(struct fleet_op *op, uint64_t now)
 {
 	struct fleet_store *s = op->store;
 
 	TAILQ_REMOVE(&s->queue, op, link);
 	s->queued--;
-	s->queued_gets -= op->kind == FLEET_GET;
+	s->queued_gets -= fleet_turn_waited(op);
 	TAILQ_INSERT_TAIL(&s->running, op, link);
 	s->in_flight++;
-	if (op->kind == FLEET_GET)
+	if (fleet_turn_waited(op))
 		s->gets++;
 	else
 		s->rest++;
+	s->bulk += fleet_turn_bulk(op);
 	op->step = FLEET_RUNNING;
 	/* A waiting caller's deadline stands; a put's time runs now */
 	if (op->put)
 		op->deadline_ms = now + op->span_ms;
 	op->start_us = fleet_queue_now_us();
 	op->beside = s->gets + s->rest;
-	if (op->kind == FLEET_GET)
-		fleet_pace_begin(&s->down, op->room.cap, op->start_us);
-	else if (op->kind == FLEET_PUT)
-		fleet_pace_begin(&s->up, op->body.size, op->start_us);
+	fleet_turn_begin(op);
 	s->pulse.calls[op->kind]++;
 }
 
@@ -373,7 +316,7 @@ struct fleet_op *fleet_queue_take(struct fleet_store *s, struct fleet_op **tell)
 	const uint64_t now = fleet_now_ms();
 	struct fleet_op *op;
 
-	while ((op = queue_first(s)) != NULL) {
+	while ((op = fleet_turn_first(s)) != NULL) {
 		struct pluri_err e = {0};
 		uint64_t wait_ms = 0;
 
@@ -419,20 +362,22 @@ void fleet_queue_return(struct fleet_op *op, int code, uint64_t retry_after_ms,
 	fleet_op_free(op);
 }
 
-/* A get goes before all that is no get. */
+/* A get that is waited for goes before all else. */
 static void queue_insert(struct fleet_op *op)
 {
+	const bool first = fleet_turn_waited(op);
 	struct fleet_store *s = op->store;
 	struct fleet_op *at = TAILQ_FIRST(&s->queue);
 
-	while (op->kind == FLEET_GET && at && at->kind == FLEET_GET)
+	while (first && at && fleet_turn_waited(at))
 		at = TAILQ_NEXT(at, link);
-	if (op->kind == FLEET_GET && at)
+	if (first && at)
 		TAILQ_INSERT_BEFORE(at, op, link);
 	else
 		TAILQ_INSERT_TAIL(&s->queue, op, link);
 	s->queued++;
-	s->queued_gets += op->kind == FLEET_GET;
+	s->queued_gets += first;
+	fleet_turn_seen(op);
 }
 
 int fleet_queue_add(struct fleet *f, struct fleet_op *op, uint64_t *ret_wait_ms,

@@ -112,7 +112,7 @@ struct fleet_rank fleet_rank_of(struct fleet_store *s, uint64_t bytes)
 	r.latency_us = fleet_speed_expect(&s->speed, &get, now);
 	if (r.latency_us)
 		r.latency_us +=
-			fleet_pace_wait_us(&s->down, fleet_queue_now_us());
+			fleet_pace_wait_us(&s->reads, fleet_queue_now_us());
 	silence = rank_silence(s, now);
 	if (silence > r.latency_us)
 		r.latency_us = silence;

@@ -122,7 +122,8 @@ static int read_submit(
 			err, ENOMEM, "no memory for %zu bytes", r->len);
 	op->room.cap = r->len;
 	op->off = r->off;
-	op->flags = racer->up ? 0 : FLEET_FORCE;
+	op->flags = (racer->up ? 0 : FLEET_FORCE) |
+		    (r->background ? FLEET_BACKGROUND : FLEET_READER);
 	op->span_ms = fleet_span_ms(race->f, r->len);
 	if (now + op->span_ms > race->deadline_ms)
 		op->span_ms =

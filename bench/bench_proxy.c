@@ -273,25 +273,19 @@ static void proxy_wait(struct proxy *p, uint64_t until_ns)
 	}
 }
 
-/* The one that was asked first is asked last next time. */
-static void proxy_turn(struct proxy *p, struct conn **end)
-{
-	struct conn *first = p->conns;
-
-	if (!first || !first->next)
-		return;
-	p->conns = first->next;
-	first->next = NULL;
-	*end = first;
-}
-
-/* All connections once, in turn: no one of them takes the link for itself. */
+/* All connections once, in turn. Those that had something of a link go behind
+ * all others, so that a short question does not wait for long bodies. */
 static uint64_t proxy_pump(struct proxy *p)
 {
+	const struct conn_world *w = &p->world;
 	struct conn **at = &p->conns;
+	struct conn *served = NULL;
+	struct conn **last = &served;
 	uint64_t next = FLOW_NEVER;
 
 	while (*at) {
+		const uint64_t up = w->up.free_ns;
+		const uint64_t down = w->down.free_ns;
 		struct conn *c = *at;
 		bool over = false;
 		const uint64_t wants =
@@ -304,9 +298,16 @@ static uint64_t proxy_pump(struct proxy *p)
 			continue;
 		}
 		next = wants < next ? wants : next;
-		at = &c->next;
+		if (up == w->up.free_ns && down == w->down.free_ns) {
+			at = &c->next;
+			continue;
+		}
+		*at = c->next;
+		c->next = NULL;
+		*last = c;
+		last = &c->next;
 	}
-	proxy_turn(p, at);
+	*at = served;
 	return next;
 }
 

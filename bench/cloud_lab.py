@@ -84,6 +84,19 @@ def ask(port, method, path, **query):
         link.close()
 
 
+def send(port, path, body):
+    """An object."""
+    url = presign(port, 'PUT', path)
+    link = http.client.HTTPConnection('127.0.0.1', port, timeout=60)
+    try:
+        link.request('PUT', url[url.index('/', 7):], body)
+        answer = link.getresponse()
+        if answer.status >= 300:
+            raise Failed(f'PUT {path}: {answer.status} {answer.read()[:200]}')
+    finally:
+        link.close()
+
+
 # --- proxies ----------------------------------------------------------------------
 
 class Proxy:

@@ -17,9 +17,9 @@ SMALL = 4096
 
 
 class Turn:
-    def __init__(self, bench, subject, rep, note, noted):
+    def __init__(self, bench, subject, rep, note, noted, say):
         self.bench, self.subject, self.rep = bench, subject, rep
-        self.note, self.noted = note, noted
+        self.note, self.noted, self.say = note, noted, say
 
     @contextlib.contextmanager
     def volume(self, paths, **options):

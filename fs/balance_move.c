@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "chunker/digest.h"
 #include "fs/commit.h"
+#include "fs/fetch.h"
 #include "fs/upload.h"
 
 #include "fs/balance_job.h"
@@ -120,8 +121,14 @@ static void balance_move_void(struct balance_move *m)
 
 /* --- verify -------------------------------------------------------------- */
 
+static int balance_move_stop(void *arg)
+{
+	return balance_job_stopped(arg);
+}
+
 /* The target's object, read back from beginning to end. */
 struct balance_check {
+	struct balance *b;
 	struct volume *v;
 	uint32_t store;
 	char key[PLURI_OBJECT_KEY_MAX + 1];
@@ -142,8 +149,12 @@ static int balance_check_piece(struct balance_check *c, uint64_t off,
 	int r;
 
 	r = fleet_get(c->v->fleet,
-		&(struct fleet_at){c->store, c->key,
-			balance_move_deadline(c->v), FLEET_RETRY},
+		&(struct fleet_at){.store = c->store,
+			.key = c->key,
+			.deadline_ms = balance_move_deadline(c->v),
+			.flags = FLEET_RETRY | FLEET_BACKGROUND,
+			.stop = balance_move_stop,
+			.stop_arg = c->b},
 		off, &room, &size, err);
 	if (r == -ENOENT) /* it was put a moment ago */
 		return pluri_fail(err, EBADMSG,
@@ -191,6 +202,7 @@ static int balance_move_verify(
 {
 	const struct shard_head *want = shard_job_head(job);
 	struct balance_check c = {
+		.b = m->b,
 		.v = m->b->v,
 		.store = m->row.to,
 		.size = shard_job_body(job)->size,
@@ -237,6 +249,7 @@ static int balance_move_met(struct balance_move *m, uint32_t store)
 
 static int balance_move_copy(struct balance_move *m, const struct pack_row *p)
 {
+	const struct fetch_pace how = {.stop = balance_move_stop, .arg = m->b};
 	struct volume *v = m->b->v;
 	pluri_auto(shard_job) job = NULL;
 	int r;
@@ -245,7 +258,7 @@ static int balance_move_copy(struct balance_move *m, const struct pack_row *p)
 	r = balance_move_met(m, m->row.to);
 	if (r < 0)
 		return r;
-	r = shard_job_new(v, p, m->row.index, &job, &m->err);
+	r = shard_job_new(v, p, m->row.index, &how, &job, &m->err);
 	if (r == 0)
 		r = shard_job_put(v, job, m->row.to, &m->err);
 	if (r < 0)

@@ -75,8 +75,10 @@ int claim_look(const struct claim *at, const struct keys *keys, char *ret_store,
 	int r;
 
 	r = fleet_get(at->fleet,
-		&(struct fleet_at){at->store, DESCRIPTOR_NAME, at->deadline_ms,
-			CLAIM_FLAGS},
+		&(struct fleet_at){.store = at->store,
+			.key = DESCRIPTOR_NAME,
+			.deadline_ms = at->deadline_ms,
+			.flags = CLAIM_FLAGS},
 		0, &room, NULL, err);
 	if (r == -ENOENT)
 		return 0;

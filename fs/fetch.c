@@ -221,7 +221,8 @@ static int fetch_ask(struct fetch *f, bool *ret_hope, struct pluri_err *err)
 		.judge = fetch_judge,
 		.arg = f,
 		.stop = p->stop,
-		.stop_arg = p->arg};
+		.stop_arg = p->arg,
+		.background = p->background};
 	uint64_t len = 0;
 	unsigned may = 0;
 	int r;

@@ -31,6 +31,7 @@ struct fetch_patience {
 	bool again; /* ask stores in trouble again, for config.timeout_ms */
 	int (*stop)(void *arg); /* as upload_wait; may be NULL */
 	void *arg;
+	bool background; /* give way to programs */
 };
 
 /* One frame: where it is in its pack, and where its plain bytes go. */
@@ -79,12 +80,20 @@ struct fetch_want {
 int fetch_frames(struct volume *v, const struct fetch_want *w,
 	struct pluri_err *err);
 
+/* How a whole pack is fetched; NULLs: at once, and to the end. */
+struct fetch_pace {
+	/* Before so many bytes are asked for; may wait. Not 0: stop. */
+	int (*turn)(void *arg, uint32_t bytes);
+	int (*stop)(void *arg); /* asked ten times a second; likewise */
+	void *arg;
+};
+
 /*
  * Download a whole pack into an empty file, from the first shards that yield
  * an authentic one: a sum alone could be matched by a provider that lies. For
- * copies and repair. -EIO names every source.
+ * copies and repair. -EIO names every source; -ECANCELED: stopped.
  */
 int fetch_pack(struct volume *v, const struct pack_row *p, int fd,
-	struct pluri_err *err);
+	const struct fetch_pace *how, struct pluri_err *err);
 
 #endif

@@ -52,25 +52,44 @@ void fetch_accuse(struct volume *v, const struct pack_row *p,
 	}
 }
 
-static int fetch_part(struct volume *v, const struct fleet_source *src,
-	uint64_t off, size_t len, int fd, struct digest_run *sum,
+/* One pack on its way from one shard. */
+struct fetch_copy {
+	struct volume *v;
+	const struct pack_row *pack;
+	const struct fleet_source *src;
+	const struct fetch_pace *how;
+	int fd;
+	struct digest_run *sum;
+};
+
+static int fetch_part(const struct fetch_copy *c, uint64_t off, uint32_t len,
 	struct pluri_err *err)
 {
-	const uint64_t deadline = clock_mono_ms(clock_system()) +
-				  3 * (uint64_t)v->config->timeout_ms;
+	const struct fetch_pace *how = c->how;
 	struct pluri_room room = {.data = malloc(len), .cap = len};
-	int r;
+	int r = 0;
 
 	if (!room.data)
 		return pluri_fail(err, ENOMEM, "no memory to copy a pack");
-	r = fleet_get(v->fleet,
-		&(struct fleet_at){src->store, src->key, deadline, FLEET_RETRY},
-		SHARD_HEAD + off, &room, NULL, err);
+	if (how->turn && how->turn(how->arg, len))
+		r = pluri_fail(err, ECANCELED, "stopped");
+	if (r >= 0)
+		r = fleet_get(c->v->fleet,
+			&(struct fleet_at){.store = c->src->store,
+				.key = c->src->key,
+				.deadline_ms =
+					clock_mono_ms(clock_system()) +
+					3 * (uint64_t)c->v->config->timeout_ms,
+				.flags = FLEET_RETRY | FLEET_BACKGROUND,
+				.stop = how->stop,
+				.stop_arg = how->arg},
+			SHARD_HEAD + off, &room, NULL, err);
 	if (r >= 0 && room.len != len)
-		r = pluri_fail(err, EBADMSG, "shard %s ends early", src->key);
+		r = pluri_fail(
+			err, EBADMSG, "shard %s ends early", c->src->key);
 	if (r >= 0) {
-		digest_run_add(sum, (struct pluri_span){room.data, len});
-		if (pwrite(fd, room.data, len, (off_t)off) != (ssize_t)len)
+		digest_run_add(c->sum, (struct pluri_span){room.data, len});
+		if (pwrite(c->fd, room.data, len, (off_t)off) != (ssize_t)len)
 			r = pluri_fail(err, errno ? errno : ENOSPC,
 				"temporary copy of a pack: %s",
 				strerror(errno));
@@ -80,32 +99,34 @@ static int fetch_part(struct volume *v, const struct fleet_source *src,
 }
 
 /* mirror: a shard's body is the pack. */
-static int fetch_copy(struct volume *v, const struct pack_row *p,
-	const struct fleet_source *src, int fd, struct pluri_err *err)
+static int fetch_copy(struct fetch_copy *c, struct pluri_err *err)
 {
+	const struct pack_row *p = c->pack;
 	pluri_auto(digest_run) sum = digest_run_new();
 	int r = sum ? 0 : pluri_fail(err, ENOMEM, "no memory to copy a pack");
 
+	c->sum = sum;
 	for (uint64_t off = 0; off < p->bytes && r >= 0; off += FETCH_PIECE) {
 		const uint64_t left = p->bytes - off;
 
-		r = fetch_part(v, src, off,
-			left < FETCH_PIECE ? left : FETCH_PIECE, fd, sum, err);
+		r = fetch_part(c, off,
+			left < FETCH_PIECE ? (uint32_t)left : FETCH_PIECE, err);
 	}
 	if (r >= 0 && digest_run_sum(sum) != p->sum)
 		r = pluri_fail(err, EBADMSG,
 			"shard %s is corrupt: its sum "
 			"differs",
-			src->key);
+			c->src->key);
 	if (r >= 0)
-		r = pack_verify(v->keys, &p->id, fd, p->bytes, err);
+		r = pack_verify(c->v->keys, &p->id, c->fd, p->bytes, err);
 	return r;
 }
 
 int fetch_pack(struct volume *v, const struct pack_row *p, int fd,
-	struct pluri_err *err)
+	const struct fetch_pace *how, struct pluri_err *err)
 {
 	struct fetch_place at = {.pack = *p};
+	struct fetch_copy c = {.v = v, .pack = p, .how = how, .fd = fd};
 	const struct layout l = fetch_layout(p);
 	struct meta_tx *tx = NULL;
 	int r;
@@ -121,9 +142,10 @@ int fetch_pack(struct volume *v, const struct pack_row *p, int fd,
 		return r;
 	r = pluri_fail(err, EIO, "no shard of the pack is in the clouds");
 	for (unsigned i = 0; i < at.n; i++) {
-		r = fetch_copy(v, p, &at.src[i], fd, err);
-		if (r >= 0)
-			return 0;
+		c.src = &at.src[i];
+		r = fetch_copy(&c, err);
+		if (r >= 0 || r == -ECANCELED)
+			return r < 0 ? r : 0;
 		fetch_accuse(v, p, &at.src[i], &r, 1);
 	}
 	return r;

@@ -215,7 +215,9 @@ static int probe_read(
 	int r;
 
 	r = fleet_get(p->fleet,
-		&(struct fleet_at){0, p->key, probe_deadline(p), FLEET_BARE},
+		&(struct fleet_at){.key = p->key,
+			.deadline_ms = probe_deadline(p),
+			.flags = FLEET_BARE},
 		off, &room, &size, err);
 	if (r < 0)
 		return r;
@@ -279,8 +281,9 @@ static bool probe_del(struct probe *p)
 	r = fleet_del(p->fleet, 0, p->key, probe_deadline(p), FLEET_BARE, &err);
 	if (r == 0) {
 		r = fleet_get(p->fleet,
-			&(struct fleet_at){
-				0, p->key, probe_deadline(p), FLEET_BARE},
+			&(struct fleet_at){.key = p->key,
+				.deadline_ms = probe_deadline(p),
+				.flags = FLEET_BARE},
 			0, &room, NULL, &err);
 		if (r == 0)
 			r = pluri_fail(&err, EBADMSG,

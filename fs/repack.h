@@ -37,9 +37,9 @@
  * An older copy of the database, put back, still leads to packs that were
  * emptied later: their objects are there for keep_deleted.
  *
- * Work yields: repack_rate bytes a second are copied, none while programs read
- * and write (but for 2 s at most a chunk), and only while all stores are well;
- * what waits for a store waits in memory.
+ * Work yields: repack_rate bytes a second are copied, and as many fetched, none
+ * while programs read and write (but for 2 s at most a chunk), and only while
+ * all stores are well; what waits for a store waits in memory.
  *
  * Shared, but for repack_round: by one thread.
  */

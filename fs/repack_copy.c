@@ -33,11 +33,18 @@ static int copy_stop(void *arg)
 	return repack_stopped(arg);
 }
 
+static int copy_turn(void *arg, uint32_t bytes)
+{
+	return !repack_pace(arg, bytes);
+}
+
 /* --- reading -------------------------------------------------------------- */
 
 /* The local file, or all of it from the stores: some few large requests. */
 static int copy_source(struct copy_job *j, struct pluri_err *err)
 {
+	const struct fetch_pace how = {
+		.turn = copy_turn, .stop = copy_stop, .arg = j->r};
 	struct volume *v = j->r->v;
 	int e;
 
@@ -48,12 +55,12 @@ static int copy_source(struct copy_job *j, struct pluri_err *err)
 	if (j->fd < 0)
 		return pluri_fail(err, errno, "temporary file in %s: %s",
 			v->config->state, strerror(errno));
-	e = fetch_pack(v, &j->pack, j->fd, err);
+	e = fetch_pack(v, &j->pack, j->fd, &how, err);
 	if (e < 0) { /* a range may be had all the same */
 		(void)close(j->fd);
 		j->fd = -1;
 	}
-	return e == -ENOSPC ? e : 0;
+	return e == -ENOSPC || e == -ECANCELED ? e : 0;
 }
 
 static int copy_frames(struct copy_job *j, const struct chunk_row *c,
@@ -108,7 +115,8 @@ static int copy_from_stores(
 	const struct fetch_patience patience = {
 		.began_ms = clock_mono_ms(clock_system()),
 		.stop = copy_stop,
-		.arg = j->r};
+		.arg = j->r,
+		.background = true};
 	int e = copy_place(j, err);
 
 	for (uint32_t at = 0; at < c->frames && e >= 0; at += COPY_FRAMES) {

@@ -84,8 +84,8 @@ static int shard_job_check(
 }
 
 /* Pack bytes: the local file, or a copy without a name; checked either way. */
-static int shard_job_source(
-	struct volume *v, const struct pack_row *p, struct pluri_err *err)
+static int shard_job_source(struct volume *v, const struct pack_row *p,
+	const struct fetch_pace *how, struct pluri_err *err)
 {
 	int fd = staging_file(v->staging, &p->id);
 	int r = fd;
@@ -104,7 +104,7 @@ static int shard_job_source(
 	if (fd < 0)
 		return pluri_fail(err, errno, "temporary file in %s: %s",
 			v->config->state, strerror(errno));
-	r = fetch_pack(v, p, fd, err);
+	r = fetch_pack(v, p, fd, how, err);
 	if (r < 0) {
 		(void)close(fd);
 		return r;
@@ -113,7 +113,8 @@ static int shard_job_source(
 }
 
 int shard_job_new(struct volume *v, const struct pack_row *p, unsigned index,
-	struct shard_job **ret, struct pluri_err *err)
+	const struct fetch_pace *how, struct shard_job **ret,
+	struct pluri_err *err)
 {
 	struct shard_job *j = calloc(1, sizeof(*j));
 	struct shard_head *h;
@@ -135,7 +136,7 @@ int shard_job_new(struct volume *v, const struct pack_row *p, unsigned index,
 	j->body = (struct pluri_body){.size = SHARD_HEAD + h->body_bytes,
 		.read = shard_job_read,
 		.arg = j};
-	j->fd = shard_job_source(v, p, err);
+	j->fd = shard_job_source(v, p, how, err);
 	if (j->fd < 0) {
 		const int r = j->fd;
 
@@ -179,8 +180,11 @@ int shard_job_same(struct volume *v, const struct shard_job *j, uint32_t store,
 	const uint64_t deadline = clock_mono_ms(clock_system()) +
 				  2 * (uint64_t)v->config->timeout_ms;
 	const int r = fleet_get(v->fleet,
-		&(struct fleet_at){store, key, deadline, FLEET_RETRY}, 0, &room,
-		&size, err);
+		&(struct fleet_at){.store = store,
+			.key = key,
+			.deadline_ms = deadline,
+			.flags = FLEET_RETRY},
+		0, &room, &size, err);
 
 	if (r < 0)
 		return r;

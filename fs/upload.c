@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "base/work.h"
+#include "fs/fetch.h"
 #include "fs/upload_int.h"
 
 #define UPLOAD_PER_STORE 8u /* shards under way to one store */
@@ -94,11 +95,23 @@ static int upload_meet(struct upload *u, uint32_t store, struct pluri_err *err)
 	return r;
 }
 
+static int upload_stop(void *arg)
+{
+	struct upload *u = arg;
+	bool stop;
+
+	(void)pthread_mutex_lock(&u->lock);
+	stop = u->stop;
+	(void)pthread_mutex_unlock(&u->lock);
+	return stop;
+}
+
 /* 1: as upload_owed. *ret_hold: how long this debt alone should wait, since the
  * store is not to blame; 0: it is. */
 static int upload_pay(struct upload *u, const struct debt *d,
 	uint64_t *ret_hold, struct pluri_err *err)
 {
+	const struct fetch_pace how = {.stop = upload_stop, .arg = u};
 	pluri_auto(shard_job) job = NULL;
 	struct upload_state now = {0};
 	int r = upload_load(u, d, &now, err);
@@ -109,7 +122,7 @@ static int upload_pay(struct upload *u, const struct debt *d,
 	r = upload_meet(u, d->shard.store, err);
 	if (r < 0)
 		return r;
-	r = shard_job_new(u->v, &now.pack, d->shard.index, &job, err);
+	r = shard_job_new(u->v, &now.pack, d->shard.index, &how, &job, err);
 	if (r < 0) {
 		*ret_hold = UPLOAD_SOURCE_MS;
 		return r;

@@ -65,8 +65,10 @@ void upload_kick(struct upload *u, uint32_t store);
  * Used by upload and balance. Free it after the put is done.
  */
 struct shard_job;
+struct fetch_pace; /* fs/fetch.h: of such a copy */
 int shard_job_new(struct volume *v, const struct pack_row *p, unsigned index,
-	struct shard_job **ret, struct pluri_err *err);
+	const struct fetch_pace *how, struct shard_job **ret,
+	struct pluri_err *err);
 const struct pluri_body *shard_job_body(const struct shard_job *j);
 const struct shard_head *shard_job_head(const struct shard_job *j);
 /* Does the object at (store, key) have exactly this shard's header and size?

@@ -322,8 +322,11 @@ int fake_get(struct fake_scene *s, unsigned store, uint64_t ms, unsigned flags,
 	struct pluri_room into = {bytes, sizeof(bytes), 0};
 
 	return fleet_get(s->fleet,
-		&(struct fleet_at){store, "k", fake_soon(ms), flags}, 0, &into,
-		NULL, err);
+		&(struct fleet_at){.store = store,
+			.key = "k",
+			.deadline_ms = fake_soon(ms),
+			.flags = flags},
+		0, &into, NULL, err);
 }
 
 int fake_mirror(struct fleet *f, uint32_t hedge_ms)

@@ -20,7 +20,8 @@ static void get__range__bytes_size_and_counters(void **state)
 	struct fleet_health h;
 
 	assert_int_equal(fleet_get(s->fleet,
-				 &(struct fleet_at){0, "k", fake_soon(5000), 0},
+				 &(struct fleet_at){.key = "k",
+					 .deadline_ms = fake_soon(5000)},
 				 998, &into, &size, NULL),
 		0);
 	assert_int_equal(into.len, 2);
@@ -44,7 +45,8 @@ static void get__plugin_hangs__returns_at_deadline(void **state)
 	s->b[0].heeds = false;
 	fake_hold(&s->b[0], true);
 	assert_int_equal(fleet_get(s->fleet,
-				 &(struct fleet_at){0, "k", fake_soon(50), 0},
+				 &(struct fleet_at){.key = "k",
+					 .deadline_ms = fake_soon(50)},
 				 0, &into, NULL, &e),
 		-ETIMEDOUT);
 	assert_non_null(strstr(e.text, "store nas: get of k"));
@@ -190,8 +192,10 @@ static void get__deadline_passed__store_not_blamed(void **state)
 	struct fake_scene *s = *state;
 	struct pluri_room into = {0};
 
-	assert_int_equal(fleet_get(s->fleet, &(struct fleet_at){0, "k", 1, 0},
-				 0, &into, NULL, NULL),
+	assert_int_equal(
+		fleet_get(s->fleet,
+			&(struct fleet_at){.key = "k", .deadline_ms = 1}, 0,
+			&into, NULL, NULL),
 		-ETIMEDOUT);
 	assert_int_equal(fake_entered(&s->b[0]), 0);
 	assert_int_equal(fake_health(s, 0).class, FLEET_OK);

@@ -301,9 +301,10 @@ static void put__busy_and_no_time_left__store_not_blamed(void **state)
 	fleet_put(s->fleet, &p.put);
 	fake_await_entered(&s->b[0], 1);
 	for (unsigned i = 0; i < 3; i++)
-		assert_int_equal(
-			fleet_get(s->fleet, &(struct fleet_at){0, "k", 1, 0}, 0,
-				&into, NULL, NULL),
+		assert_int_equal(fleet_get(s->fleet,
+					 &(struct fleet_at){
+						 .key = "k", .deadline_ms = 1},
+					 0, &into, NULL, NULL),
 			-ETIMEDOUT);
 	assert_int_equal(fake_health(s, 0).class, FLEET_OK);
 	fake_hold(&s->b[0], false);

@@ -381,11 +381,12 @@ static uint64_t forge(struct rig *g, const struct pack_row *p)
 
 static int copy_of(struct rig *g, const struct pack_row *p)
 {
+	const struct fetch_pace how = {0};
 	FILE *to = tmpfile();
 	int r;
 
 	assert_non_null(to);
-	r = fetch_pack(g->h.v, p, fileno(to), NULL);
+	r = fetch_pack(g->h.v, p, fileno(to), &how, NULL);
 	(void)fclose(to);
 	return r;
 }

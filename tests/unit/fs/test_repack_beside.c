@@ -368,6 +368,57 @@ static void thread__told_to_stop__stops(void **state)
 	house_free(&y.h);
 }
 
+/* A pack of which six files of ten live, at one store alone. */
+static void yard_far(struct yard *y, const char *volume)
+{
+	yard_begin_as(y, volume, "layout = mirror:1\nstores = b\npack = 1M");
+	for (unsigned i = 6; i < FILES; i++)
+		yard_put(y, i, 0);
+	house_forget(&y->h);
+	assert_int_equal(yard_locals(y), 0);
+}
+
+/* While it fetches a pack from a store that has fallen silent, too. */
+static void thread__told_to_stop_while_it_fetches__stops(void **state)
+{
+	struct fleet_health health = {0};
+	struct yard y;
+	uint64_t began;
+
+	(void)state;
+	yard_far(&y, "timeout = 5s\nrepack_age = 0ms\nrepack = 90%");
+	house_fault(&y.h, "hang op=get\n");
+	assert_int_equal(repack_start(y.h.v->repack, NULL), 0);
+	while (health.in_flight == 0)
+		assert_int_equal(fleet_health(y.h.v->fleet, 1, &health), 0);
+	began = clock_mono_ms(clock_system());
+	repack_stop(y.h.v->repack);
+	assert_true(clock_mono_ms(clock_system()) < began + 2000);
+	house_fault(&y.h, "");
+	yard_check_all(&y);
+	house_free(&y.h);
+}
+
+/* 0.9 MiB fetched and 0.5 MiB copied, at 1 MiB a second: 0.9 s before the first
+ * copy, and the time of all but the last. */
+static void rate__pack_is_fetched__counts(void **state)
+{
+	struct repack_stats s;
+	struct yard y;
+	uint64_t began;
+
+	(void)state;
+	yard_far(&y, "repack_age = 0ms\nrepack = 90%\nrepack_rate = 1M");
+	began = clock_mono_ms(clock_system());
+	yard_turn(&y);
+	repack_stats(y.h.v->repack, &s);
+	assert_int_equal(s.copied, 6);
+	assert_true(clock_mono_ms(clock_system()) > began + 1100);
+	assert_true(house_paid(&y.h, 20000));
+	yard_check_all(&y);
+	house_free(&y.h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -380,6 +431,8 @@ int main(void)
 		cmocka_unit_test(
 			crowd__reads_and_writes_while_collecting__all_right),
 		cmocka_unit_test(thread__told_to_stop__stops),
+		cmocka_unit_test(thread__told_to_stop_while_it_fetches__stops),
+		cmocka_unit_test(rate__pack_is_fetched__counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
