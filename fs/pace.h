@@ -6,9 +6,11 @@
  * there on each byte waits longer: at three quarters as long as the clouds
  * take for one, where it so settles, towards `max` without end. A writer
  * slows down bit by bit and does not meet a wall while they take anything.
- * Above `max` it waits. When there is no cloud that could take something it
- * is not slowed down at all, since that would help nobody; and above `max`,
- * after PACE_PATIENCE_MS of that, it gets -ENOSPC, until one can.
+ * Above `max` it waits. Clouds that seem to take something and do not are taken
+ * for slower from look to look, until one of them is told to be none. When
+ * there is no cloud that could take something it is not slowed down at all,
+ * since that would help nobody; and above `max`, after PACE_PATIENCE_MS of
+ * that, it gets -ENOSPC, until one can.
  *
  * Of several writers at once each waits behind the others' bytes. Few bytes
  * wait for little, however many are ahead in the clouds' queue.
@@ -26,10 +28,11 @@
 
 struct pace {
 	uint64_t max; /* bytes, > 0; the rest is pace.c's, zero at first */
-	uint64_t rate; /* bytes/s that the clouds took lately; 0: unknown */
+	uint64_t rate; /* bytes/s that the clouds took lately, or a guess */
 	uint64_t seen_ms, seen_paid; /* when that was measured last */
 	uint64_t turn_us; /* when the next byte may come */
 	uint64_t stuck_ms; /* since when nothing could be taken; 0: it can */
+	uint64_t stuck_paid; /* then: more since was taken all the same */
 };
 
 struct pace_now {

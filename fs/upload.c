@@ -164,6 +164,7 @@ static void upload_run(struct work_item *item)
 			err.text);
 	(void)pthread_mutex_lock(&u->lock);
 	s->paying--;
+	upload_hold(u, d, r < 0 && hold > 0);
 	if (r < 0 && hold > 0) { /* it does not hold up the others */
 		d->next_ms = clock_mono_ms(clock_system()) + hold;
 		upload_queue(u, d, false);
@@ -279,7 +280,7 @@ static bool upload_moves(struct upload *u)
 	for (unsigned i = 0; i < PLURI_STORES_MAX; i++) {
 		const struct debtor *s = &u->store[i];
 
-		if (s->queued + s->paying > 0 && s->pause_ms == 0 &&
+		if (s->queued + s->paying > s->held && s->pause_ms == 0 &&
 			fleet_health(u->v->fleet, i, &h) == 0 && h.up)
 			return true;
 	}

@@ -50,8 +50,9 @@ int upload_wait_packs(struct upload *u, const uint64_t *packs, unsigned n,
 struct upload_backlog {
 	uint64_t pending;
 	uint64_t paid; /* since the open: got their quorum */
-	bool moves; /* a store that is owed something is up, and its last put
-		       did not fail */
+	bool moves; /* a store that is owed something is up, its last put did
+		       not fail, and some of it could be paid, as far as
+		       is known */
 };
 uint64_t upload_pending(const struct upload *u);
 void upload_backlog(struct upload *u, struct upload_backlog *ret);

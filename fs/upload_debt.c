@@ -107,6 +107,15 @@ struct debt *upload_pop(struct debtor *s, uint64_t now, uint64_t *until)
 	return d;
 }
 
+void upload_hold(struct upload *u, struct debt *d, bool held)
+{
+	struct debtor *s = &u->store[d->shard.store];
+
+	s->held += held;
+	s->held -= d->held;
+	d->held = held;
+}
+
 int upload_add(struct upload *u, const struct shard_row *shard)
 {
 	struct debt *d;
@@ -181,8 +190,13 @@ void upload_hurry(struct upload *u, const uint64_t *packs, unsigned n)
 void upload_forget(struct upload *u)
 {
 	for (unsigned i = 0; i < PLURI_STORES_MAX; i++)
-		for (uint64_t until = 0; u->store[i].head;)
-			free(upload_pop(&u->store[i], UINT64_MAX, &until));
+		for (uint64_t until = 0; u->store[i].head;) {
+			struct debt *d =
+				upload_pop(&u->store[i], UINT64_MAX, &until);
+
+			upload_hold(u, d, false);
+			free(d);
+		}
 	while (u->owed) {
 		struct owed *o = u->owed;
 

@@ -20,12 +20,14 @@ struct debt {
 	struct upload *u;
 	struct shard_row shard;
 	uint64_t next_ms; /* not before; 0: at once */
+	bool held; /* the last try failed, and not for the store's fault */
 	struct debt *next;
 };
 
 struct debtor { /* one store */
 	struct debt *head, **tail;
 	unsigned queued, paying;
+	unsigned held; /* of both: who knows whether these can be paid */
 	uint64_t next_ms; /* not before */
 	uint64_t pause_ms; /* the last pause */
 	_Atomic bool met; /* its descriptor was seen since the open */
@@ -62,6 +64,9 @@ struct upload {
 void upload_queue(struct upload *u, struct debt *d, bool again);
 /* The first one that may be tried now; else NULL, and *until is when. */
 struct debt *upload_pop(struct debtor *s, uint64_t now, uint64_t *until);
+
+/* Held or not, until its next try says otherwise. */
+void upload_hold(struct upload *u, struct debt *d, bool held);
 
 /* A shard that is to be paid. -ENOMEM, -EBADMSG (no such store). */
 int upload_add(struct upload *u, const struct shard_row *shard);

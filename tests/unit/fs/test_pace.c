@@ -55,7 +55,7 @@ static int play_write(struct play *p)
 		all += ms;
 		r = pace_ask(&p->pace, &p->now, MIB, &ms);
 		p->walls += r == -EAGAIN;
-	} while (r == -EAGAIN);
+	} while (r == -EAGAIN && all < 600000);
 	if (r < 0)
 		return r;
 	play_pass(p, ms + 1);
@@ -150,6 +150,82 @@ static void pace__away_for_a_moment__the_write_waits(void **state)
 	}
 }
 
+/* They are there and take nothing any more: from write to write it takes
+ * longer, never quicker again, and nobody meets the bound soon. */
+static void pace__clouds_stall__writers_slow_down_smoothly(void **state)
+{
+	static const uint64_t before[] = {0, 2 * MIB, 100 * MIB};
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t last = UINT32_MAX;
+		uint64_t from;
+		struct play p;
+
+		play_begin(&p, before[i]);
+		p.now.moves = true;
+		while (p.written < (before[i] ? 4 * MAX : MAX / 2))
+			assert_int_equal(play_write(&p), 0);
+		p.rate = 0;
+		from = p.now.ms;
+		while (p.now.ms - from < 90000) {
+			p.longest_ms = 0;
+			assert_int_equal(play_write(&p), 0);
+			assert_true(p.longest_ms + 1 >= last / 2 ||
+				    last == UINT32_MAX);
+			assert_true(p.longest_ms <= 5 * last + 400);
+			last = p.longest_ms;
+		}
+		assert_int_equal(p.walls, 0);
+		p.rate = 100 * MIB; /* and they are quick again, soon */
+		from = p.now.ms;
+		while (p.now.ms - from < 60000)
+			assert_int_equal(play_write(&p), 0);
+		assert_true(p.longest_ms <= PACE_PAUSE_MAX_MS);
+		from = p.written;
+		for (uint64_t ms = p.now.ms; p.now.ms - ms < 10000;)
+			assert_int_equal(play_write(&p), 0);
+		assert_true(p.written - from >= 800 * MIB);
+	}
+}
+
+/* Nobody asked for long: it says nothing of how quick they are. */
+static void pace__idle_for_long__not_taken_for_slow(void **state)
+{
+	struct play p;
+
+	(void)state;
+	play_begin(&p, 100 * MIB);
+	while (p.written < 4 * MAX)
+		assert_int_equal(play_write(&p), 0);
+	for (unsigned i = 0; i < 5; i++) {
+		play_pass(&p, 3600000);
+		p.longest_ms = 0;
+		for (uint64_t n = 0; n < MAX; n += MIB)
+			assert_int_equal(play_write(&p), 0);
+		assert_true(p.longest_ms < 500);
+	}
+}
+
+/* It went on between two questions, to which the answer was no by chance. */
+static void pace__packs_are_paid_now_and_then__no_enospc(void **state)
+{
+	struct play p;
+	uint64_t ms = 0;
+
+	(void)state;
+	play_begin(&p, 0);
+	p.now.pending = MAX + 1;
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(pace_ask(&p.pace, &p.now, MIB, &ms), -EAGAIN);
+		p.now.ms += PACE_PATIENCE_MS + 1000;
+		p.now.paid += MIB;
+	}
+	assert_int_equal(pace_ask(&p.pace, &p.now, MIB, &ms), -EAGAIN);
+	p.now.ms += PACE_PATIENCE_MS;
+	assert_int_equal(pace_ask(&p.pace, &p.now, MIB, &ms), -ENOSPC);
+}
+
 /* A lock file does not wait for a stream's bytes. */
 static void pace__few_bytes__hardly_wait(void **state)
 {
@@ -197,6 +273,10 @@ int main(void)
 		cmocka_unit_test(
 			pace__clouds_away__full_speed_then_enospc_then_again),
 		cmocka_unit_test(pace__away_for_a_moment__the_write_waits),
+		cmocka_unit_test(
+			pace__clouds_stall__writers_slow_down_smoothly),
+		cmocka_unit_test(pace__idle_for_long__not_taken_for_slow),
+		cmocka_unit_test(pace__packs_are_paid_now_and_then__no_enospc),
 		cmocka_unit_test(pace__few_bytes__hardly_wait),
 		cmocka_unit_test(pace__many_writers__share_the_pace),
 	};
