@@ -141,14 +141,16 @@ static int control_sync(struct volume *v, const json_t *args, json_t **ret,
 	struct pluri_err *err)
 {
 	const json_t *ticket = json_object_get(args, "ticket");
+	const json_int_t wait =
+		json_integer_value(json_object_get(args, "wait_ms"));
 
 	if (json_is_true(json_object_get(args, "start")))
 		return sync_start(v->sync, ret, err);
 	if (!json_is_integer(ticket) || json_integer_value(ticket) < 0)
 		return pluri_fail(err, EINVAL,
 			"sync needs \"start\": true, or a \"ticket\"");
-	return sync_ask(
-		v->sync, (uint64_t)json_integer_value(ticket), ret, err);
+	return sync_ask(v->sync, (uint64_t)json_integer_value(ticket),
+		wait > 0 ? (uint64_t)wait : 0, ret, err);
 }
 
 static int control_cache_clear(struct volume *v, const json_t *args,

@@ -81,6 +81,8 @@ static int dirty_insert(struct dirty *d, size_t at, struct dirty_piece p)
 /* Pieces [at, upto) go, and are moved over once. */
 static void dirty_remove(struct dirty *d, size_t at, size_t upto)
 {
+	if (at == upto)
+		return;
 	for (size_t i = at; i < upto; i++) {
 		d->bytes -= d->piece[i].len;
 		free(d->piece[i].data);

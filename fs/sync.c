@@ -76,6 +76,7 @@ static void sync_serve(struct sync *s)
 		t->err.code = -r;
 	}
 	s->flushed = upto;
+	(void)pthread_cond_broadcast(&s->wake);
 }
 
 static void *sync_run(void *arg)
@@ -259,8 +260,27 @@ static int sync_pending(struct sync *s, uint64_t *ret, struct pluri_err *err)
 	return r;
 }
 
-int sync_ask(
-	struct sync *s, uint64_t ticket, json_t **ret, struct pluri_err *err)
+/* Until it is flushed, then until all of it is stored: for wait_ms in all. */
+static void sync_wait(struct sync *s, uint64_t ticket, uint64_t wait_ms)
+{
+	const uint64_t until = clock_mono_ms(clock_system()) + wait_ms;
+	uint64_t upto;
+
+	(void)pthread_mutex_lock(&s->lock);
+	while (s->flushed < ticket && !s->stop &&
+		clock_mono_ms(clock_system()) < until)
+		(void)clock_wait(&s->wake, &s->lock, until);
+	upto = s->ticket[ticket % SYNC_TICKETS].upto;
+	if (s->flushed < ticket || s->stop)
+		upto = 0;
+	(void)pthread_mutex_unlock(&s->lock);
+	if (upto > 0)
+		(void)upload_wait(
+			s->v->upload, upto, true, until, NULL, NULL, NULL);
+}
+
+int sync_ask(struct sync *s, uint64_t ticket, uint64_t wait_ms, json_t **ret,
+	struct pluri_err *err)
 {
 	struct sync_ticket t;
 	uint64_t pending = 0;
@@ -271,6 +291,11 @@ int sync_ask(
 	int r;
 
 	r = sync_ticket(s, ticket, &t, &flushed, err);
+	if (r == 0 && wait_ms > 0) {
+		sync_wait(s, ticket,
+			wait_ms < SYNC_WAIT_MS ? wait_ms : SYNC_WAIT_MS);
+		r = sync_ticket(s, ticket, &t, &flushed, err);
+	}
 	if (r == 0)
 		r = sync_pending(s, &pending, err);
 	if (r < 0)

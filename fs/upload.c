@@ -243,6 +243,12 @@ void upload_pack(struct upload *u, const struct shard_row *shards, unsigned n,
 	(void)pthread_mutex_unlock(&u->lock);
 }
 
+void upload_met(struct upload *u, uint32_t store)
+{
+	if (store < PLURI_STORES_MAX)
+		atomic_store(&u->store[store].met, true);
+}
+
 void upload_kick(struct upload *u, uint32_t store)
 {
 	if (store >= PLURI_STORES_MAX)

@@ -57,6 +57,9 @@ struct upload_backlog {
 uint64_t upload_pending(const struct upload *u);
 void upload_backlog(struct upload *u, struct upload_backlog *ret);
 
+/* Its descriptor was seen just now, so the next put need not look. */
+void upload_met(struct upload *u, uint32_t store);
+
 /* A store answers again: try its debts now. */
 void upload_kick(struct upload *u, uint32_t store);
 

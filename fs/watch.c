@@ -55,6 +55,8 @@ static void watch_run(struct work_item *item)
 		log_line(LOG_INFO, "store %s is back", row.name);
 	if (lost)
 		log_line(LOG_WARN, "store %s: %s", row.name, err.text);
+	if (r >= 0)
+		upload_met(w->v->upload, i->store);
 	if (back)
 		upload_kick(w->v->upload, i->store);
 }

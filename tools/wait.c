@@ -4,9 +4,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "tools/progress.h"
 #include "tools/show.h"
 #include "tools/wait.h"
+
+#define WAIT_MS 500 /* of one answer */
 
 /* Names of stores, behind `before` when there are any. */
 static void wait_down(
@@ -65,13 +68,15 @@ int wait_sync(struct ask *a, bool silent, json_t **ret, struct pluri_err *err)
 	r = ask_call(a, "sync", json_pack("{s:b}", "start", 1), &ticket, err);
 	progress_start(&p, "sync", silent);
 	while (r == 0) {
+		const uint64_t asked = clock_mono_ms(clock_system());
 		uint64_t left;
 
 		json_decref(got);
 		got = NULL;
 		r = ask_call(a, "sync",
-			json_pack("{s:I}", "ticket",
-				(json_int_t)show_uint(ticket, "ticket")),
+			json_pack("{s:I s:i}", "ticket",
+				(json_int_t)show_uint(ticket, "ticket"),
+				"wait_ms", WAIT_MS),
 			&got, err);
 		if (r < 0 || json_is_true(json_object_get(got, "done")))
 			break;
@@ -79,7 +84,9 @@ int wait_sync(struct ask *a, bool silent, json_t **ret, struct pluri_err *err)
 		most = left > most ? left : most;
 		wait_down(got, "waiting for ", note, sizeof(note));
 		progress_show(&p, most - left, most, note);
-		progress_nap(&p);
+		/* What answers at once does not wait by itself. */
+		if (clock_mono_ms(clock_system()) - asked < WAIT_MS / 2)
+			progress_nap(&p);
 	}
 	progress_end(&p);
 	if (r < 0)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "fs/read.h"
+#include "fs/sync.h"
 #include "fs/write.h"
 #include "meta/extent.h"
 #include "tests/unit/fs/house.h"
@@ -377,6 +378,34 @@ static void flush__small_writes_apart__share_chunks(void **state)
 	rig_free(&g);
 }
 
+/* One question is enough: its answer waits for what it says. */
+static void sync__asked_once__answer_comes_when_it_is_done(void **state)
+{
+	json_t *j = NULL;
+	json_int_t ticket;
+	struct rig g;
+
+	(void)state;
+	rig_new(&g, "", "");
+	house_write(&g.h, g.n, 0, g.data, 8 * MIB);
+	assert_int_equal(sync_start(g.h.v->sync, &j, NULL), 0);
+	ticket = json_integer_value(json_object_get(j, "ticket"));
+	json_decref(j);
+	for (unsigned i = 0; i < 10; i++) { /* a slow machine's */
+		assert_int_equal(sync_ask(g.h.v->sync, (uint64_t)ticket,
+					 SYNC_WAIT_MS, &j, NULL),
+			0);
+		if (json_is_true(json_object_get(j, "done")))
+			break;
+		json_decref(j);
+		j = NULL;
+	}
+	assert_non_null(j);
+	json_decref(j);
+	assert_true(house_paid(&g.h, 0));
+	rig_free(&g);
+}
+
 /* A file's only bytes are a chunk of theirs, and found by that again. */
 static void flush__small_files__nothing_is_shared(void **state)
 {
@@ -439,6 +468,8 @@ int main(void)
 			close__flushes_and_prefetches_queued__in_order),
 		cmocka_unit_test(flush__small_writes_apart__share_chunks),
 		cmocka_unit_test(flush__small_files__nothing_is_shared),
+		cmocka_unit_test(
+			sync__asked_once__answer_comes_when_it_is_done),
 		cmocka_unit_test(flush_all__many_small_files__all_of_them),
 	};
 
