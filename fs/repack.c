@@ -84,13 +84,26 @@ static uint64_t repack_size(const struct garbage_use *u)
 	return PACK_HEAD + u->live + pack_index_bytes((uint32_t)u->chunks);
 }
 
+/* It could not be read lately, or has copies that wait already. */
+static bool repack_tried(const struct repack *r, uint64_t pack)
+{
+	const uint64_t now = clock_mono_ms(clock_system());
+
+	for (unsigned i = 0; i < REPACK_BAD && i < r->bads; i++)
+		if (r->bad[i].pack == pack && r->bad[i].due_ms > now)
+			return true;
+	for (unsigned i = 0; i < r->sources; i++)
+		if (r->source[i] == pack)
+			return true;
+	return false;
+}
+
 static bool repack_poor(const struct repack *r, const struct garbage_use *u)
 {
 	const int percent = r->v->config->repack_percent;
 
-	for (unsigned i = 0; i < REPACK_BAD && i < r->bads; i++)
-		if (r->bad[i] == u->pack)
-			return false;
+	if (repack_tried(r, u->pack))
+		return false;
 	return repack_size(u) * 100 < u->bytes * (uint64_t)percent;
 }
 
@@ -182,28 +195,38 @@ static int repack_scan(struct repack *r, struct pluri_err *err)
 	return 1;
 }
 
-/* Copies are made to be stored soon, must not slow down writers by what they
- * add to the uploads, and not take a full disk's rest. */
-static bool repack_able(struct repack *r)
+bool repack_well(struct repack *r, uint32_t policy)
 {
 	pluri_auto_mem struct store_row *row =
 		calloc(PLURI_STORES_MAX, sizeof(*row));
+	pluri_auto_mem struct roster_policy *pol = calloc(1, sizeof(*pol));
 	const unsigned n = row ? roster_stores(r->v->roster, row) : 0;
-	struct statvfs fs;
 
-	if (upload_pending(r->v->upload) >
-		write_staging_max(r->v) / REPACK_SHARE)
+	if (!row || !pol || roster_policy(r->v->roster, policy, pol) < 0)
 		return false;
 	for (unsigned i = 0; i < n; i++) {
 		struct fleet_health h = {0};
 
-		if (row[i].state == STORE_DRAINED)
+		if (!(pol->members >> row[i].num & 1) ||
+			row[i].state != STORE_ACTIVE)
 			continue;
 		if (fleet_health(r->v->fleet, row[i].num, &h) < 0 || !h.up ||
 			h.class != FLEET_OK)
 			return false;
 	}
-	return row && fstatvfs(r->v->packs_fd, &fs) == 0 &&
+	return true;
+}
+
+/* Copies are made to be stored soon, must not slow down writers by what they
+ * add to the uploads, and not take a full disk's rest. */
+static bool repack_able(struct repack *r)
+{
+	struct statvfs fs;
+
+	if (upload_pending(r->v->upload) >
+		write_staging_max(r->v) / REPACK_SHARE)
+		return false;
+	return fstatvfs(r->v->packs_fd, &fs) == 0 &&
 	       (uint64_t)fs.f_bavail * fs.f_frsize >
 		       (uint64_t)REPACK_BYTES + REPACK_SPARE;
 }
@@ -214,7 +237,9 @@ static int repack_find(struct repack *r, bool *ret_more, struct pluri_err *err)
 {
 	int e;
 
-	if (clock_mono_ms(clock_system()) < r->scan_next_ms)
+	if (clock_mono_ms(clock_system()) < r->scan_next_ms ||
+		r->copies >= REPACK_COPIES / 2 ||
+		r->sources + REPACK_PACKS > REPACK_SOURCES)
 		return 0;
 	e = repack_scan(r, err);
 	if (e < 0)
@@ -237,7 +262,7 @@ int repack_round(struct repack *r, bool *ret_more, struct pluri_err *err)
 		e = repack_bury_due(r, err);
 	if (e >= 0)
 		e = repack_bury_delete(r, err);
-	if (e >= 0 && r->copies == 0)
+	if (e >= 0)
 		e = repack_find(r, ret_more, err);
 	(void)pthread_mutex_lock(&r->lock);
 	r->stats.waiting = r->copies;

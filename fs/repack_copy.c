@@ -13,6 +13,7 @@
 #define COPY_ROWS 32u /* chunks asked for at once */
 #define COPY_BATCH 64u /* rows changed in one bracket */
 #define COPY_WHOLE 4u /* for more chunks, a pack is fetched as a whole */
+#define COPY_AGAIN_MS 600000u /* to what could not be read */
 #define COPY_FRAMES 32u /* of one request: within FETCH_SPAN_MAX */
 
 /* One pack that is copied from. */
@@ -256,25 +257,34 @@ static int copy_look(struct copy_job *j, struct pluri_err *err)
 	if (roster_policy(j->r->v->roster, j->pack.policy, &j->pol) < 0 &&
 		roster_policy(j->r->v->roster, 0, &j->pol) < 0)
 		return pluri_fail(err, EIO, "there is no default policy");
-	return 1;
+	return repack_well(j->r, j->pol.num);
 }
 
-/* What cannot be read now is left alone until the next open; what ails the
- * volume is told. */
+/* It is tried again later: a store may have been away. */
+static void copy_bad(struct repack *r, uint64_t pack)
+{
+	r->bad[r->bads++ % REPACK_BAD] = (struct repack_cool){
+		pack, clock_mono_ms(clock_system()) + COPY_AGAIN_MS};
+}
+
+/* What cannot be read now is left alone for a while, and so is what could not
+ * be stored; what ails the volume is told. */
 static int copy_one(struct copy_job *j, struct pluri_err *err)
 {
 	struct pluri_err why = {0};
 	int e = copy_look(j, &why);
 
 	j->fd = -1;
-	if (e > 0)
+	if (e > 0) {
+		j->r->source[j->r->sources++] = j->use->pack;
 		e = copy_pack(j, &why);
+	}
 	if (j->fd >= 0)
 		(void)close(j->fd);
 	if (e == -EIO || e == -EBADMSG || e == -ETIMEDOUT) {
 		log_line(LOG_WARN, "pack number %llu cannot be repacked: %s",
 			(unsigned long long)j->use->pack, why.text);
-		j->r->bad[j->r->bads++ % REPACK_BAD] = j->use->pack;
+		copy_bad(j->r, j->use->pack);
 		return 0;
 	}
 	if (e < 0 && err)
@@ -337,9 +347,30 @@ static int copy_switch_some(
 	return e;
 }
 
+/* Packs that none of the copies that wait is of: what is empty now? */
+static int copy_settle(struct repack *r, struct pluri_err *err)
+{
+	unsigned keep = 0;
+	unsigned at = 0;
+	int e = 0;
+
+	for (unsigned i = 0; i < r->sources; i++) {
+		const uint64_t pack = r->source[i];
+
+		/* Both are in the order in which they were copied */
+		while (at < r->copies && r->copy[at].pack == pack)
+			at++;
+		if (at > 0 && r->copy[at - 1].pack == pack)
+			r->source[keep++] = pack;
+		else if (e >= 0)
+			e = repack_bury_settle(r, pack, err);
+	}
+	r->sources = keep;
+	return e < 0 ? e : 0;
+}
+
 int repack_copy_switch(struct repack *r, struct pluri_err *err)
 {
-	const unsigned had = r->copies;
 	unsigned keep = 0;
 	unsigned at = 0;
 	int e = 0;
@@ -348,14 +379,9 @@ int repack_copy_switch(struct repack *r, struct pluri_err *err)
 		e = copy_switch_some(r, &at, &keep, err);
 	if (e < 0) { /* that bracket is undone: its copies are forgotten */
 		r->copies = 0;
+		r->sources = 0;
 		return e;
 	}
 	r->copies = keep;
-	if (had == 0 || keep > 0)
-		return 0;
-	/* All have their places: what is empty now? */
-	for (unsigned i = 0; i < r->poor && e >= 0; i++)
-		e = repack_bury_settle(r, r->pack[i].pack, err);
-	r->poor = 0;
-	return e < 0 ? e : 0;
+	return copy_settle(r, err);
 }

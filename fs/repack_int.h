@@ -14,6 +14,7 @@
 #define REPACK_BYTES (64u << 20)      /* to be copied in one round, about */
 #define REPACK_COPIES 4096u	      /* in memory at once */
 #define REPACK_COOLING 1024u	      /* empty packs that wait */
+#define REPACK_SOURCES 256u	      /* packs copied from, not switched yet */
 #define REPACK_BAD 64u		      /* packs that cannot be read */
 
 /* A chunk that stands at (pack, off) and, as a copy, at to's place. */
@@ -22,7 +23,7 @@ struct repack_copy {
 	struct chunk_row to;
 };
 
-struct repack_cool {
+struct repack_cool { /* also: a pack that is not tried before due_ms */
 	uint64_t pack, due_ms;
 };
 
@@ -42,9 +43,11 @@ struct repack {
 	struct garbage_use pack[REPACK_PACKS]; /* of this round */
 	unsigned copies, copy_cap;
 	struct repack_copy *copy;
+	unsigned sources; /* judged when none of their copies waits */
+	uint64_t source[REPACK_SOURCES];
 	unsigned cools;
 	struct repack_cool cool[REPACK_COOLING];
-	uint64_t bad[REPACK_BAD];
+	struct repack_cool bad[REPACK_BAD]; /* a ring */
 	unsigned bads;
 	uint64_t pace_ms; /* nothing is copied before */
 	uint64_t delete_next_ms; /* no grave is looked at before */
@@ -55,6 +58,9 @@ bool repack_stopped(struct repack *r);
 bool repack_nap(struct repack *r, uint64_t ms);
 /* Before so many bytes are copied: the rate, and a calm moment. */
 bool repack_pace(struct repack *r, uint32_t bytes);
+
+/* Can copies of that policy's chunks be stored now, by all that is known? */
+bool repack_well(struct repack *r, uint32_t policy);
 
 /* Living chunks of r->pack[] into open packs; what cannot be read stays. */
 int repack_copy_all(struct repack *r, struct pluri_err *err);

@@ -224,6 +224,62 @@ static void copies__store_takes_nothing__old_places_stay(void **state)
 	house_free(&y.h);
 }
 
+/* ... and what needs no copies does not wait with them. */
+static void copies__wait_for_a_store__dead_packs_go(void **state)
+{
+	struct repack_stats s;
+	struct yard y;
+
+	(void)state;
+	yard_begin(&y, VOLUME);
+	yard_put(&y, 0, 100);
+	house_clouds(&y.h);
+	yard_poor(&y);
+	house_fault(&y.h, "error EBUSY op=put\n");
+	yard_turn(&y);
+	assert_int_equal(y.h.v->repack->copies, 2);
+	yard_put(&y, 0, 0);
+	yard_turn(&y);
+	yard_turn(&y);
+	assert_int_equal(y.h.v->repack->copies, 2);
+	repack_stats(y.h.v->repack, &s);
+	assert_int_equal(s.copied, 2);
+	assert_int_equal(s.buried, 1);
+	house_fault(&y.h, "");
+	assert_true(house_paid(&y.h, 20000));
+	yard_collect(&y);
+	yard_check_all(&y);
+	house_free(&y.h);
+}
+
+/* An outage is not for ever. */
+static void copying__could_not_be_read__tried_again_later(void **state)
+{
+	struct yard y;
+
+	(void)state;
+	yard_begin_as(&y, VOLUME, "layout = mirror:1\nstores = b\npack = 1M");
+	yard_poor(&y);
+	house_forget(&y.h);
+	house_fault(&y.h, "flip op=get\n");
+	yard_turn(&y);
+	assert_int_equal(y.h.v->repack->copies, 0);
+	assert_int_equal(y.h.v->repack->bads, 1);
+	house_fault(&y.h, "");
+	yard_check(&y); /* it is well again */
+	yard_turn(&y);
+	assert_int_equal(y.h.v->repack->copies, 0);
+	y.h.v->repack->bad[0].due_ms = 0;
+	yard_turn(&y);
+	assert_int_equal(y.h.v->repack->copies, 3);
+	assert_true(house_paid(&y.h, 20000));
+	yard_turn(&y);
+	yard_turn(&y);
+	assert_int_equal(yard_objects(&y, 'b'), 1);
+	yard_check_all(&y);
+	house_free(&y.h);
+}
+
 static void copying__pack_is_not_local__from_the_stores(void **state)
 {
 	struct yard y;
@@ -295,6 +351,8 @@ int main(void)
 		cmocka_unit_test(
 			deleting__store_is_in_trouble__owed_until_it_is_done),
 		cmocka_unit_test(copies__store_takes_nothing__old_places_stay),
+		cmocka_unit_test(copies__wait_for_a_store__dead_packs_go),
+		cmocka_unit_test(copying__could_not_be_read__tried_again_later),
 		cmocka_unit_test(copying__pack_is_not_local__from_the_stores),
 		cmocka_unit_test(
 			copying__local_file_is_rotten__from_the_stores),
