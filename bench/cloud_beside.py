@@ -24,12 +24,14 @@ from cloud_work import RATE, SMALL, same
 from posix_subjects import Failed, call, wait_for
 
 LINE = FAR + ('--rate', RATE // 2)
+LOAD_RATE = RATE // 2 * 3 // 2 * 1.1    # bytes a second, two copies each
 READ = 64 << 10
 PLACE = 128 << 10     # of a file: a frame, which is read once
 WARM_S, COUNT_S = 3, 10
 COLD_READERS = 4
 NEAR_REST_S, BARE_REST_S, SYNC_REST_S = 0.04, 0.02, 0.02
-LOAD = 64 << 20       # bytes of one file of the load
+LOAD = 16 << 20       # bytes of one file of the load
+LOAD_AHEAD = 8        # of them at once; then as fast as the lines take them
 WASTE = 1 << 20       # ... and of one of those of which most are deleted
 SORTS = ('cold', 'near', 'sync', 'bare')
 
@@ -156,7 +158,8 @@ class Programs:
 # --- the work beside --------------------------------------------------------------
 
 class Load:
-    """File after file, each of new noise, until it is over."""
+    """File after file, each of new noise, until it is over: a little more than
+    the clouds can take, so that there is always something to be sent."""
 
     def __init__(self, t, top, seed):
         self.io, self.top, self.seed = t.bench.io, top, seed
@@ -169,9 +172,13 @@ class Load:
         self.count += 1
 
     def go(self):
+        start = time.monotonic()
         try:
             while not self.over:
-                self.one()
+                ahead = (self.count - LOAD_AHEAD) * LOAD / LOAD_RATE
+                if time.monotonic() - start > ahead:
+                    self.one()
+                time.sleep(0.02)
         except Failed as e:
             self.failed = e
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "fs/answer.h"
+#include "meta/garbage.h"
 
 #include "fs/balance_int.h"
 
@@ -110,15 +111,32 @@ static bool balance_wanted(const struct config *want, const char *name)
 	return false;
 }
 
-static int balance_holds(struct balance_sides *s, uint32_t num,
-	struct packs_store *ret, struct pluri_err *err)
+/* What there is of ours on a store. */
+struct balance_held {
+	uint64_t shards, bytes; /* shards: those that it is owed, too */
+	uint64_t garbage; /* objects that are to be deleted */
+};
+
+static bool balance_holds(const struct balance_held *h)
 {
+	return h->shards + h->garbage > 0;
+}
+
+static int balance_held(struct balance_sides *s, const struct store_row *row,
+	struct balance_held *ret, struct pluri_err *err)
+{
+	struct packs_store p = {0};
 	struct meta_tx *tx = NULL;
-	const int r = meta_begin(s->v->meta, &tx, err);
+	int r = meta_begin(s->v->meta, &tx, err);
 
 	if (r < 0)
 		return r;
-	return meta_end(tx, packs_of_store(tx, num, ret, err), err);
+	r = packs_of_store(tx, row->num, &p, err);
+	if (r == 0 && row->state != STORE_DRAINED)
+		r = garbage_of_store(tx, row->num, &ret->garbage, err);
+	ret->shards = p.objects + p.wanted;
+	ret->bytes = p.bytes;
+	return meta_end(tx, r, err);
 }
 
 static int balance_texts(struct balance_sides *s, const struct store_row *row,
@@ -150,7 +168,7 @@ static int balance_diff_store(
 	const struct config_store *want = &s->want->store[at];
 	const struct store_row *row = balance_row(s, want->name);
 	struct balance_change *c;
-	struct packs_store holds = {0};
+	struct balance_held held = {0};
 	bool elsewhere = false;
 	int r;
 
@@ -165,11 +183,11 @@ static int balance_diff_store(
 	r = balance_texts(s, row, want, &elsewhere, err);
 	if (r < 0 || strcmp(s->old, s->new) == 0)
 		return r;
-	r = balance_holds(s, row->num, &holds, err);
+	r = balance_held(s, row, &held, err);
 	c = balance_note(s, STORE_CHANGE, want->name, row->num);
 	c->at = at;
 	c->elsewhere = elsewhere;
-	c->holds = holds.objects + holds.wanted > 0;
+	c->holds = balance_holds(&held);
 	balance_tell(c, s->old, s->new);
 	return r;
 }
@@ -178,22 +196,28 @@ static int balance_diff_gone(struct balance_sides *s,
 	const struct store_row *row, struct pluri_err *err)
 {
 	struct balance_change *c;
-	struct packs_store holds = {0};
+	struct balance_held held = {0};
 	int r;
 
-	r = balance_holds(s, row->num, &holds, err);
+	r = balance_held(s, row, &held, err);
 	if (r < 0)
 		return r;
-	if (holds.objects + holds.wanted > 0 && row->state >= STORE_DRAINING)
+	if (balance_holds(&held) && row->state >= STORE_DRAINING)
 		return 0; /* on its way: rebalance empties it */
 	c = balance_note(s, STORE_REMOVE, row->name, row->num);
-	c->holds = holds.objects + holds.wanted > 0;
-	if (c->holds)
+	c->holds = balance_holds(&held);
+	if (held.shards > 0)
 		(void)snprintf(c->text, sizeof(c->text),
 			"takes nothing new; pluri rebalance moves its %llu "
 			"shards (%llu bytes) away, then it is forgotten",
-			(unsigned long long)(holds.objects + holds.wanted),
-			(unsigned long long)holds.bytes);
+			(unsigned long long)held.shards,
+			(unsigned long long)held.bytes);
+	else if (held.garbage > 0)
+		(void)snprintf(c->text, sizeof(c->text),
+			"takes nothing new; pluri rebalance deletes %llu "
+			"objects there that nothing refers to any more, then "
+			"it is forgotten",
+			(unsigned long long)held.garbage);
 	else
 		(void)snprintf(c->text, sizeof(c->text),
 			"holds nothing: forgotten, its descriptor deleted");

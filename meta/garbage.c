@@ -298,6 +298,20 @@ int garbage_known(
 	return meta_step(tx, s, err);
 }
 
+int garbage_of_store(struct meta_tx *tx, uint32_t store, uint64_t *ret,
+	struct pluri_err *err)
+{
+	int64_t n = 0;
+	const int r =
+		meta_ask(tx, "SELECT count(*) FROM grave WHERE store = ?1",
+			META_INTS(store), &n, err);
+
+	if (r < 0)
+		return r;
+	*ret = (uint64_t)n;
+	return 0;
+}
+
 int garbage_total(
 	struct meta_tx *tx, struct garbage_totals *ret, struct pluri_err *err)
 {

@@ -92,6 +92,10 @@ int garbage_done(struct meta_tx *tx, uint64_t pack, uint32_t index,
 int garbage_known(struct meta_tx *tx, const struct pluri_id *id,
 	struct pluri_err *err);
 
+/* Objects of that store that are still to be deleted. */
+int garbage_of_store(struct meta_tx *tx, uint32_t store, uint64_t *ret,
+	struct pluri_err *err);
+
 struct garbage_totals {
 	uint64_t graves;
 	int64_t oldest_ns; /* 0: none */

@@ -167,27 +167,49 @@ int stores_set_state(struct meta_tx *tx, uint32_t num, enum store_state s,
 	return stores_unknown(num, err);
 }
 
-int stores_del(struct meta_tx *tx, uint32_t num, struct pluri_err *err)
-{
-	int64_t shards = 0;
-	int64_t moves = 0;
-	int r = stores_check(tx, num, err);
+/* What still names a store. */
+struct stores_names {
+	int64_t shards, moves, graves;
+};
 
-	if (r == 0)
-		r = meta_ask(tx, "SELECT count(*) FROM shard WHERE store = ?1",
-			META_INTS(num), &shards, err);
+static int stores_named(struct meta_tx *tx, uint32_t num,
+	struct stores_names *ret, struct pluri_err *err)
+{
+	int r = meta_ask(tx, "SELECT count(*) FROM shard WHERE store = ?1",
+		META_INTS(num), &ret->shards, err);
+
 	if (r >= 0)
 		r = meta_ask(tx,
 			"SELECT count(*) FROM move"
 			" WHERE from_store = ?1 OR to_store = ?1",
-			META_INTS(num), &moves, err);
+			META_INTS(num), &ret->moves, err);
+	/* A drained one was swept of what they stand for */
+	if (r >= 0)
+		r = meta_change(tx,
+			"DELETE FROM grave WHERE store = ?1 AND EXISTS(SELECT 1"
+			" FROM store WHERE num = ?1 AND state = ?2)",
+			META_INTS(num, STORE_DRAINED), err);
+	if (r >= 0)
+		r = meta_ask(tx, "SELECT count(*) FROM grave WHERE store = ?1",
+			META_INTS(num), &ret->graves, err);
+	return r;
+}
+
+int stores_del(struct meta_tx *tx, uint32_t num, struct pluri_err *err)
+{
+	struct stores_names n = {0};
+	int r = stores_check(tx, num, err);
+
+	if (r == 0)
+		r = stores_named(tx, num, &n, err);
 	if (r < 0)
 		return r;
-	if (shards > 0 || moves > 0)
+	if (n.shards > 0 || n.moves > 0 || n.graves > 0)
 		return pluri_fail(err, EBUSY,
-			"store %u still has %lld shards and %lld moves; drain "
-			"it first",
-			num, (long long)shards, (long long)moves);
+			"store %u still has %lld shards and %lld moves, and "
+			"%lld objects that are to be deleted; drain it first",
+			num, (long long)n.shards, (long long)n.moves,
+			(long long)n.graves);
 	return meta_change(
 		tx, "DELETE FROM store WHERE num = ?1", META_INTS(num), err);
 }

@@ -43,7 +43,8 @@ int stores_put(struct meta_tx *tx, struct store_row *s,
 	struct pluri_err *err);
 int stores_set_state(struct meta_tx *tx, uint32_t num, enum store_state s,
 	struct pluri_err *err);
-/* -EBUSY while a shard or move names it. */
+/* -EBUSY while a shard or move names it, or an object is to be deleted there;
+ * of a drained one nothing is, and what says so is forgotten with it. */
 int stores_del(struct meta_tx *tx, uint32_t num, struct pluri_err *err);
 /* ret: PLURI_STORES_MAX of them; ascending by num. */
 int stores_list(struct meta_tx *tx, struct store_row *ret, unsigned *ret_n,

@@ -10,9 +10,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "fs/balance.h"
 #include "fs/commit.h"
+#include "fs/roster.h"
 #include "tests/unit/fs/yard.h"
 
 /* --- space ---------------------------------------------------------------- */
@@ -200,6 +203,73 @@ static void deleting__store_is_in_trouble__owed_until_it_is_done(void **state)
 	house_free(&y.h);
 }
 
+/* The house's INI without store a. */
+static struct config *ini_without_a(struct yard *y)
+{
+	struct pluri_err err = {0};
+	struct config *c = NULL;
+	char *text = strdup(y->h.ini);
+	char *a = strstr(text, "[store \"a\"]");
+	char *b = strstr(text, "[store \"b\"]");
+	char *list;
+
+	memmove(a, b, strlen(b) + 1);
+	list = strstr(text, "stores = a b");
+	assert_non_null(list);
+	memcpy(list, "stores = b c", 12);
+	if (config_parse(y->h.dir, text, strlen(text), &c, &err) < 0)
+		fail_msg("%s", err.text);
+	free(text);
+	return c;
+}
+
+static void apply(struct yard *y, const struct config *want)
+{
+	struct pluri_err err = {0};
+	json_t *j = NULL;
+
+	if (balance_apply(y->h.v->balance, want, &j, &err) < 0)
+		fail_msg("%s", err.text);
+	json_decref(j);
+}
+
+/* It holds nothing but what is to be deleted: that is not left behind. */
+static void store__removed_with_garbage__swept_then_forgotten(void **state)
+{
+	const struct timespec tick = {.tv_nsec = 5000000};
+	struct store_row row = {0};
+	struct config *want;
+	json_t *j = NULL;
+	struct yard y;
+
+	(void)state;
+	yard_begin(&y, AT_ONCE "keep_deleted = 1h");
+	for (unsigned i = 0; i < FILES; i++)
+		yard_put(&y, i, 0);
+	for (unsigned i = 0; i < 3; i++)
+		yard_turn(&y);
+	assert_int_equal(yard_packs(&y), 0);
+	assert_int_equal(yard_graves(&y), 2);
+	want = ini_without_a(&y);
+	apply(&y, want);
+	assert_int_equal(roster_find_store(y.h.v->roster, "a", &row), 0);
+	assert_int_equal(row.state, STORE_DRAINING);
+	assert_int_equal(balance_start(y.h.v->balance, &j, NULL), 0);
+	json_decref(j);
+	while (row.state != STORE_DRAINED) {
+		(void)nanosleep(&tick, NULL);
+		assert_int_equal(
+			roster_find_store(y.h.v->roster, "a", &row), 0);
+	}
+	assert_int_equal(yard_objects(&y, 'a'), 0);
+	apply(&y, want);
+	assert_true(roster_find_store(y.h.v->roster, "a", &row) < 0);
+	assert_int_equal(yard_graves(&y), 1);
+	assert_int_equal(yard_objects(&y, 'b'), 1);
+	config_free(want);
+	house_free(&y.h);
+}
+
 /* Copies are no use before they are stored as a whole. */
 static void copies__store_takes_nothing__old_places_stay(void **state)
 {
@@ -350,6 +420,8 @@ int main(void)
 		cmocka_unit_test(pack__gets_a_chunk_while_cooling__not_buried),
 		cmocka_unit_test(
 			deleting__store_is_in_trouble__owed_until_it_is_done),
+		cmocka_unit_test(
+			store__removed_with_garbage__swept_then_forgotten),
 		cmocka_unit_test(copies__store_takes_nothing__old_places_stay),
 		cmocka_unit_test(copies__wait_for_a_store__dead_packs_go),
 		cmocka_unit_test(copying__could_not_be_read__tried_again_later),

@@ -1,5 +1,7 @@
 #include "tests/unit/meta/storage.h"
 
+#include "meta/garbage.h"
+#include "meta/meta_int.h"
 #include "meta/moves.h"
 
 struct lists {
@@ -138,7 +140,7 @@ static void del__named_by_shards_or_moves__busy_with_counts(void **state)
 	assert_int_equal(packs_close(s->tx, p.num, 10, 0, on, 2, NULL), 0);
 	assert_int_equal(moves_add(s->tx, &m, NULL), 0);
 	assert_int_equal(stores_del(s->tx, s->store[0], &err), -EBUSY);
-	assert_non_null(strstr(err.text, "1 shards and 1 moves"));
+	assert_non_null(strstr(err.text, "1 shards and 1 moves, and 0 obj"));
 	assert_int_equal(stores_del(s->tx, s->store[1], &err), -EBUSY);
 	assert_non_null(strstr(err.text, "1 shards and 0 moves"));
 	assert_int_equal(stores_del(s->tx, s->store[2], &err), -EBUSY);
@@ -152,6 +154,29 @@ static void del__named_by_shards_or_moves__busy_with_counts(void **state)
 	assert_int_equal(packs_drop(s->tx, p.num, NULL), 0);
 	assert_int_equal(stores_del(s->tx, s->store[1], &err), 0);
 	assert_int_equal(stores_del(s->tx, s->store[2], &err), 0);
+}
+
+static void del__objects_to_be_deleted_there__busy_unless_drained(void **state)
+{
+	struct storage *s = *state;
+	struct pluri_err err = {0};
+	uint64_t n = 0;
+
+	assert_int_equal(meta_change(s->tx,
+				 "INSERT INTO grave VALUES"
+				 " (900, 0, ?1, zeroblob(16), 1)",
+				 META_INTS(s->store[0]), NULL),
+		0);
+	assert_int_equal(garbage_of_store(s->tx, s->store[0], &n, NULL), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(stores_del(s->tx, s->store[0], &err), -EBUSY);
+	assert_non_null(strstr(err.text, "1 objects that are to be deleted"));
+	assert_int_equal(stores_del(s->tx, s->store[1], &err), 0);
+	assert_int_equal(
+		stores_set_state(s->tx, s->store[0], STORE_DRAINED, NULL), 0);
+	assert_int_equal(stores_del(s->tx, s->store[0], &err), 0);
+	assert_int_equal(garbage_of_store(s->tx, s->store[0], &n, NULL), 0);
+	assert_int_equal(n, 0);
 }
 
 static void policy__put_and_changed__listed(void **state)
@@ -253,6 +278,8 @@ int main(void)
 		storage_test(put__unlawful_or_taken__refused),
 		storage_test(set_state__each__kept),
 		storage_test(del__named_by_shards_or_moves__busy_with_counts),
+		storage_test(
+			del__objects_to_be_deleted_there__busy_unless_drained),
 		storage_test(policy__put_and_changed__listed),
 		storage_test(policy__full__no_space),
 		storage_test(rows__damaged__told),
