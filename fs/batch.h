@@ -22,7 +22,7 @@
 
 #define BATCH_BYTES (8u << 20)
 #define BATCH_CHUNKS 64u
-#define BATCH_JOIN (64u << 10) /* one frame */
+#define BATCH_JOIN (64u << 10) /* within one frame */
 #define BATCH_SMALL (16u << 10) /* what may join others */
 #define BATCH_PARTS 1024u /* that have joined, in all */
 

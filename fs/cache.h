@@ -48,7 +48,8 @@ int cache_pin(struct cache *c, uint64_t chunk, uint32_t frame,
  * cache_stats. */
 int cache_claim(struct cache *c, uint64_t chunk, uint32_t frame,
 	uint32_t bytes, bool neighbour, struct cache_frame **ret);
-uint8_t *cache_room(struct cache_frame *f); /* the owner's, while LOADING */
+/* The same to write to, the owner's, while LOADING; or to hand on as it is. */
+uint8_t *cache_room(struct cache_frame *f);
 void cache_ready(struct cache *c, struct cache_frame *f, uint32_t len);
 void cache_failed(struct cache *c, struct cache_frame *f,
 	const struct pluri_err *why);

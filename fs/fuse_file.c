@@ -89,21 +89,26 @@ static void fuse_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 		.ahead = true, .stop = fuse_killed, .arg = req};
 	struct volume *v = fuse_volume(req);
 	struct pluri_err err = {0};
-	struct pluri_room to = {.data = malloc(size), .cap = size};
+	struct read_view *got = NULL;
+	const struct iovec *part;
 	struct node *n = NULL;
-	int r = to.data ? node_pin(v->nodes, ino, &n) : -ENOMEM;
+	unsigned parts = 0;
+	int r = node_pin(v->nodes, ino, &n);
 
 	repack_yield(v);
 	if (r >= 0)
-		r = read_bytes(v, n, &ask, (uint64_t)off, &to, &err);
+		r = read_view(v, n, &ask,
+			(struct extent_span){(uint64_t)off, size}, &got, &err);
 	if (r >= 0 && !(fi->flags & O_NOATIME))
 		write_accessed(v, n);
 	node_unpin(v->nodes, n);
-	if (r < 0)
+	if (r < 0) {
 		fuse_answer_err(req, r, &err);
-	else
-		(void)fuse_reply_buf(req, to.data, to.len);
-	free(to.data);
+		return;
+	}
+	part = read_view_parts(got, &parts);
+	(void)fuse_reply_iov(req, part, (int)parts);
+	read_view_free(got);
 }
 
 bool fuse_member(void *arg, uint32_t gid)

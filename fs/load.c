@@ -343,7 +343,8 @@ static int load_take(
 	bytes = cache_bytes(b->pin, &have);
 	if (b->from + b->len > have)
 		return pluri_fail(err, EIO, "a frame is shorter than recorded");
-	memcpy(b->to, bytes + b->from, b->len);
+	if (b->to)
+		memcpy(b->to, bytes + b->from, b->len);
 	return 0;
 }
 
@@ -399,8 +400,25 @@ int load_end(struct load *l, struct pluri_err *err)
 		if (r < 0)
 			r = load_again(l, &l->bit[i], r, err);
 	}
-	load_unpin(l);
+	if (!l->lend || r < 0)
+		load_unpin(l);
 	return r;
+}
+
+unsigned load_lent(const struct load *l, struct iovec *to)
+{
+	for (unsigned i = 0; i < l->n; i++) {
+		const struct load_bit *b = &l->bit[i];
+
+		to[i].iov_base = cache_room(b->pin) + b->from;
+		to[i].iov_len = b->len;
+	}
+	return l->n;
+}
+
+void load_free(struct load *l)
+{
+	load_unpin(l);
 }
 
 /* Somebody may come who wants what is pinned for one request, and would wait

@@ -12,6 +12,8 @@
 #ifndef PLURI_FS_LOAD_H
 #define PLURI_FS_LOAD_H
 
+#include <sys/uio.h>
+
 #include "fs/fetch.h"
 #include "fs/nearby.h"
 
@@ -33,6 +35,7 @@ struct load {
 	struct nearby *nearby; /* of small chunks; NULL: bring none */
 	bool stream; /* what is next will be wanted, too */
 	bool ahead; /* nobody waits for it: the cache is enough */
+	bool lend; /* LOAD_FRAMES at most, and where they are will do */
 	struct fetch_patience patience; /* but for when it began */
 	unsigned n;
 	struct load_bit bit[LOAD_FRAMES];
@@ -47,5 +50,9 @@ struct load {
 int load_add(struct load *l, const struct chunk_row *c, uint32_t off,
 	uint32_t len, uint8_t *to, struct pluri_err *err);
 int load_end(struct load *l, struct pluri_err *err);
+
+/* What was lent, one range a bit, in order; there until load_free(). */
+unsigned load_lent(const struct load *l, struct iovec *to);
+void load_free(struct load *l); /* of one that was not lent, too */
 
 #endif

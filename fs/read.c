@@ -141,18 +141,12 @@ static int read_row(struct load *l, const struct extent_row *row,
 		return 0;
 	return load_add(l, &row->chunk,
 		row->e.skip + (uint32_t)(a - row->e.off), (uint32_t)(b - a),
-		to + (a - off), err);
+		to ? to + (a - off) : NULL, err);
 }
 
-static int read_fill(struct volume *v, const struct read_ask *ask,
-	const struct read_plan *p, uint64_t off, uint8_t *to,
-	struct pluri_err *err)
+static int read_fill(struct load *l, const struct read_plan *p, uint64_t off,
+	uint8_t *to, struct pluri_err *err)
 {
-	struct load l = {.v = v,
-		.stream = p->stream,
-		.nearby = v->reader->nearby,
-		.patience = {
-			.again = true, .stop = ask->stop, .arg = ask->arg}};
 	size_t row = 0;
 	int r = 0;
 
@@ -165,9 +159,9 @@ static int read_fill(struct volume *v, const struct read_ask *ask,
 			row++;
 		for (size_t j = row;
 			j < p->rows && r >= 0 && p->row[j].e.off < g->end; j++)
-			r = read_row(&l, &p->row[j], g, off, to, err);
+			r = read_row(l, &p->row[j], g, off, to, err);
 	}
-	return r < 0 ? r : load_end(&l, err);
+	return r < 0 ? r : load_end(l, err);
 }
 
 static int read_plan(struct volume *v, struct node *n, uint64_t off,
@@ -305,18 +299,77 @@ static bool read_ahead(
 	return step.on && step.stride == 0;
 }
 
+/* --- one read ------------------------------------------------------------- */
+
+struct read_view {
+	struct load l;
+	uint8_t *own; /* a copy, if it must be one */
+	unsigned n;
+	struct iovec part[LOAD_FRAMES];
+};
+
+/* Is all of it in extents, and can all of their frames be held at once? */
+static bool read_lends(const struct read_plan *p, uint64_t off, size_t len)
+{
+	const uint64_t end = off + len;
+	uint64_t at = off;
+	size_t frames = 0;
+
+	if (p->gaps != 1 || p->gap->off != off || p->gap->end != end)
+		return false;
+	for (size_t i = 0; i < p->rows && at < end; i++) {
+		const struct extent *e = &p->row[i].e;
+		const uint64_t upto =
+			e->off + e->len < end ? e->off + e->len : end;
+
+		const uint64_t skip = e->skip + at - e->off;
+
+		if (e->off > at || upto <= at)
+			return false;
+		frames += (skip + (upto - at) - 1) / FRAME_PLAIN -
+			  skip / FRAME_PLAIN + 1;
+		at = upto;
+	}
+	return at >= end && frames <= LOAD_FRAMES;
+}
+
+static int read_lend(
+	struct read_view *w, const struct read_plan *p, struct pluri_err *err)
+{
+	int r = 0;
+
+	w->l.lend = true;
+	for (size_t i = 0; i < p->rows && r >= 0; i++)
+		r = read_row(&w->l, &p->row[i], p->gap, 0, NULL, err);
+	if (r >= 0)
+		r = load_end(&w->l, err);
+	if (r >= 0)
+		w->n = load_lent(&w->l, w->part);
+	return r;
+}
+
+/* w: lend it, if that is possible; to->data is not touched then. */
 static int read_once(struct volume *v, struct node *n,
 	const struct read_ask *ask, uint64_t off, struct pluri_room *to,
-	struct pluri_err *err)
+	struct read_view *w, struct pluri_err *err)
 {
+	struct load l = {.v = v,
+		.nearby = v->reader->nearby,
+		.patience = {
+			.again = true, .stop = ask->stop, .arg = ask->arg}};
 	struct read_plan p = {0};
 	size_t len = to->cap;
 	int r = read_plan(v, n, off, &len, to->data, &p, err);
 
 	if (r >= 0 && ask->ahead && p.gaps > 0 && off + len < p.size)
 		p.stream = read_ahead(v, n->ino, off, len, p.size);
-	if (r >= 0)
-		r = read_fill(v, ask, &p, off, to->data, err);
+	l.stream = p.stream;
+	if (r >= 0 && w && read_lends(&p, off, len)) {
+		w->l = l;
+		r = read_lend(w, &p, err);
+	} else if (r >= 0) {
+		r = read_fill(&l, &p, off, to->data, err);
+	}
 	if (r < 0 && r != -ECANCELED && repack_moved(v, p.row, p.rows))
 		r = -ESTALE;
 	read_plan_free(&p);
@@ -327,19 +380,66 @@ static int read_once(struct volume *v, struct node *n,
 
 /* A pack may go between the moment at which we learn that it has our bytes and
  * the moment at which we ask for them: they are in another one then. */
-int read_bytes(struct volume *v, struct node *n, const struct read_ask *ask,
-	uint64_t off, struct pluri_room *to, struct pluri_err *err)
+static int read_some(struct volume *v, struct node *n,
+	const struct read_ask *ask, uint64_t off, struct pluri_room *to,
+	struct read_view *w, struct pluri_err *err)
 {
 	int r = -ESTALE;
 
 	for (unsigned i = 0; i < READ_AGAIN && r == -ESTALE; i++)
-		r = read_once(v, n, ask, off, to, err);
+		r = read_once(v, n, ask, off, to, w, err);
 	if (r == -ESTALE)
 		return pluri_fail(err, EIO,
 			"database: bytes of inode %llu at %llu are in a pack "
 			"that it does not know; it is damaged",
 			(unsigned long long)n->ino, (unsigned long long)off);
 	return r;
+}
+
+int read_bytes(struct volume *v, struct node *n, const struct read_ask *ask,
+	uint64_t off, struct pluri_room *to, struct pluri_err *err)
+{
+	return read_some(v, n, ask, off, to, NULL, err);
+}
+
+int read_view(struct volume *v, struct node *n, const struct read_ask *ask,
+	struct extent_span at, struct read_view **ret, struct pluri_err *err)
+{
+	pluri_auto(read_view) w = malloc(sizeof(*w));
+	struct pluri_room to = {.cap = at.len};
+	int r;
+
+	if (!w)
+		return pluri_fail(err, ENOMEM, "no memory to read");
+	w->l.n = 0;
+	w->n = 0;
+	w->own = to.data = malloc(at.len); /* not touched, as a rule */
+	if (!w->own)
+		return pluri_fail(err, ENOMEM, "no memory to read");
+	r = read_some(v, n, ask, at.off, &to, w, err);
+	if (r < 0)
+		return r;
+	if (w->n == 0 && to.len > 0) {
+		w->part[0] = (struct iovec){to.data, to.len};
+		w->n = 1;
+	}
+	*ret = pluri_steal(w);
+	return 0;
+}
+
+const struct iovec *read_view_parts(const struct read_view *w, unsigned *ret_n)
+{
+	*ret_n = w->n;
+	return w->part;
+}
+
+void read_view_free(struct read_view *w)
+{
+	if (!w)
+		return;
+	load_free(&w->l);
+	free(w->own);
+	free(w);
 }
 
 int reader_new(struct volume *v, struct reader **ret, struct pluri_err *err)

@@ -4,7 +4,10 @@
 #ifndef PLURI_FS_READ_H
 #define PLURI_FS_READ_H
 
+#include <sys/uio.h>
+
 #include "fs/node.h"
+#include "meta/extent.h"
 
 struct reader;
 
@@ -28,5 +31,17 @@ struct read_ask {
  */
 int read_bytes(struct volume *v, struct node *n, const struct read_ask *ask,
 	uint64_t off, struct pluri_room *to, struct pluri_err *err);
+
+/*
+ * The same, where they are: in the cache, as a rule, whose frames stay until
+ * read_view_free(); where anything of it is not recorded yet, or a hole, or in
+ * many pieces, in a copy.
+ */
+struct read_view;
+int read_view(struct volume *v, struct node *n, const struct read_ask *ask,
+	struct extent_span at, struct read_view **ret, struct pluri_err *err);
+const struct iovec *read_view_parts(const struct read_view *w, unsigned *ret_n);
+void read_view_free(struct read_view *w);
+PLURI_OWN(read_view);
 
 #endif
