@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <zstd.h>
@@ -9,10 +10,42 @@
 #define ENCODE_LEVEL_MAX 19
 #define ENCODE_RETRY 8u /* of frames that are likely incompressible */
 
-/* Frees the compressor at the end of the scope. */
-static void encode_drop(ZSTD_CCtx **z)
+struct encode_kit {
+	ZSTD_CCtx *down; /* NULL: not needed yet */
+	ZSTD_DCtx *up;
+};
+
+struct encode_kit *encode_kit_new(void)
 {
-	(void)ZSTD_freeCCtx(*z);
+	return calloc(1, sizeof(struct encode_kit));
+}
+
+static void encode_kit_empty(struct encode_kit *kit)
+{
+	(void)ZSTD_freeCCtx(kit->down);
+	(void)ZSTD_freeDCtx(kit->up);
+}
+
+void encode_kit_free(struct encode_kit *kit)
+{
+	if (!kit)
+		return;
+	encode_kit_empty(kit);
+	free(kit);
+}
+
+static ZSTD_CCtx *encode_kit_down(struct encode_kit *kit)
+{
+	if (!kit->down)
+		kit->down = ZSTD_createCCtx();
+	return kit->down;
+}
+
+static ZSTD_DCtx *encode_kit_up(struct encode_kit *kit)
+{
+	if (!kit->up)
+		kit->up = ZSTD_createDCtx();
+	return kit->up;
 }
 
 /* Most bytes a compressed frame may have to be worth it: it saves 1/16. */
@@ -52,9 +85,9 @@ static void encode_cut(struct encoded *e, const uint8_t *data)
 	}
 }
 
-static int encode_compress(struct encoded *e, int level)
+static int encode_compress(struct encode_kit *kit, struct encoded *e, int level)
 {
-	__attribute__((cleanup(encode_drop))) ZSTD_CCtx *z = ZSTD_createCCtx();
+	ZSTD_CCtx *z = encode_kit_down(kit);
 	size_t used = 0;
 	int paid = 0;
 
@@ -78,10 +111,13 @@ static int encode_compress(struct encoded *e, int level)
 	return 0;
 }
 
-int encode_chunk(const struct encode_options *o, const struct pluri_digest *id,
-	struct pluri_span plain, struct encoded **ret, struct pluri_err *err)
+int encode_chunk_with(struct encode_kit *kit, const struct encode_options *o,
+	const struct pluri_digest *id, struct pluri_span plain,
+	struct encoded **ret, struct pluri_err *err)
 {
+	struct encode_kit own = {NULL, NULL};
 	pluri_auto(encoded) e = NULL;
+	int r = 0;
 
 	if (plain.len == 0 || plain.len > PLURI_CHUNK_MAX)
 		return pluri_fail(err, EINVAL,
@@ -96,10 +132,19 @@ int encode_chunk(const struct encode_options *o, const struct pluri_digest *id,
 	e->id = *id;
 	e->plain = (uint32_t)plain.len;
 	encode_cut(e, plain.data);
-	if (o->compress && encode_compress(e, o->level) < 0)
+	if (o->compress)
+		r = encode_compress(kit ? kit : &own, e, o->level);
+	encode_kit_empty(&own);
+	if (r < 0)
 		return pluri_fail(err, ENOMEM, "encode: out of memory");
 	*ret = pluri_steal(e);
 	return 0;
+}
+
+int encode_chunk(const struct encode_options *o, const struct pluri_digest *id,
+	struct pluri_span plain, struct encoded **ret, struct pluri_err *err)
+{
+	return encode_chunk_with(NULL, o, id, plain, ret, err);
 }
 
 void encoded_free(struct encoded *e)
@@ -110,9 +155,10 @@ void encoded_free(struct encoded *e)
 	free(e);
 }
 
-int encode_undo(
-	bool zstd, struct pluri_span stored, uint32_t plain, uint8_t *to)
+int encode_undo_with(struct encode_kit *kit, bool zstd,
+	struct pluri_span stored, uint32_t plain, uint8_t *to)
 {
+	struct encode_kit own = {NULL, NULL};
 	ZSTD_DCtx *z;
 	size_t n;
 
@@ -123,10 +169,16 @@ int encode_undo(
 		return 0;
 	}
 	/* By hand: ZSTD_decompress() calls a lack of memory bad data. */
-	z = ZSTD_createDCtx();
+	z = encode_kit_up(kit ? kit : &own);
 	if (!z)
 		return -ENOMEM;
 	n = ZSTD_decompressDCtx(z, to, plain, stored.data, stored.len);
-	(void)ZSTD_freeDCtx(z);
+	encode_kit_empty(&own);
 	return !ZSTD_isError(n) && n == plain ? 0 : -EBADMSG;
+}
+
+int encode_undo(
+	bool zstd, struct pluri_span stored, uint32_t plain, uint8_t *to)
+{
+	return encode_undo_with(NULL, zstd, stored, plain, to);
 }

@@ -40,11 +40,25 @@ struct encoded {
 };
 
 /*
+ * What zstd wants of memory, kept from one call to the next: to make it anew
+ * costs more than a small chunk does. It changes no byte. Made as it is needed,
+ * some 1.3 MiB for compressing and 0.2 MiB for undoing it. Confined.
+ */
+struct encode_kit;
+struct encode_kit *encode_kit_new(void); /* NULL: out of memory */
+void encode_kit_free(struct encode_kit *kit);
+PLURI_OWN(encode_kit);
+
+/*
  * id: the chunk's name, already computed by digest_chunk (deduplication asks
  * before it pays for compression). 0, -EINVAL (size), -ENOMEM.
  */
 int encode_chunk(const struct encode_options *o, const struct pluri_digest *id,
 	struct pluri_span plain, struct encoded **ret, struct pluri_err *err);
+/* The same; kit NULL: none is at hand. */
+int encode_chunk_with(struct encode_kit *kit, const struct encode_options *o,
+	const struct pluri_digest *id, struct pluri_span plain,
+	struct encoded **ret, struct pluri_err *err);
 void encoded_free(struct encoded *e);
 PLURI_OWN(encoded);
 
@@ -54,5 +68,7 @@ PLURI_OWN(encoded);
  */
 int encode_undo(bool zstd, struct pluri_span stored, uint32_t plain,
 	uint8_t *to);
+int encode_undo_with(struct encode_kit *kit, bool zstd,
+	struct pluri_span stored, uint32_t plain, uint8_t *to);
 
 #endif

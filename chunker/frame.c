@@ -199,9 +199,9 @@ static int frame_judge(const struct frame_at *at, const struct frame_head *h,
 	return 0;
 }
 
-static int frame_open_body(struct sealer *s, const struct frame_at *at,
-	const struct frame_head *h, const struct frame_id *want,
-	const uint8_t *body, uint8_t *to)
+static int frame_open_body(struct sealer *s, struct encode_kit *kit,
+	const struct frame_at *at, const struct frame_head *h,
+	const struct frame_id *want, const uint8_t *body, uint8_t *to)
 {
 	const struct pluri_span sealed = {body, h->stored + SEAL_TAG};
 	pluri_auto_mem uint8_t *squeezed = NULL;
@@ -218,29 +218,27 @@ static int frame_open_body(struct sealer *s, const struct frame_at *at,
 	r = sealer_open(s, SEAL_BODY, h->origin_off, aad, sealed, squeezed);
 	if (r < 0)
 		return r;
-	return encode_undo(
-		true, (struct pluri_span){squeezed, h->stored}, h->plain, to);
+	return encode_undo_with(kit, true,
+		(struct pluri_span){squeezed, h->stored}, h->plain, to);
 }
 
-int frame_open(const struct frame_at *at, struct pluri_span bytes,
+/* With the sealer of the pack that holds it. */
+static int frame_open_with(struct sealer *s, struct encode_kit *kit,
+	const struct frame_at *at, struct pluri_span bytes,
 	const struct frame_id *want, struct pluri_room *to,
 	struct pluri_err *err)
 {
-	pluri_auto(sealer) s = NULL;
 	pluri_auto(sealer) other = NULL; /* of the origin, when repacked */
 	struct frame_head h;
-	int r;
+	int r = frame_open_head(s, at, bytes, &h, err);
 
-	r = sealer_new(at->keys, &at->pack, &s, err);
-	if (r == 0)
-		r = frame_open_head(s, at, bytes, &h, err);
 	if (r == 0)
 		r = frame_judge(at, &h, want, bytes.len, to->cap, err);
 	if (r == 0 && memcmp(h.origin.b, at->pack.b, PLURI_ID_BYTES) != 0)
 		r = sealer_new(at->keys, &h.origin, &other, err);
 	if (r < 0)
 		return r;
-	r = frame_open_body(other ? other : s, at, &h, want,
+	r = frame_open_body(other ? other : s, kit, at, &h, want,
 		(const uint8_t *)bytes.data + FRAME_HEAD, to->data);
 	if (r < 0)
 		return pluri_fail(err, -r,
@@ -249,4 +247,57 @@ int frame_open(const struct frame_at *at, struct pluri_span bytes,
 			(unsigned long long)at->off);
 	to->len = h.plain;
 	return 0;
+}
+
+int frame_open(const struct frame_at *at, struct pluri_span bytes,
+	const struct frame_id *want, struct pluri_room *to,
+	struct pluri_err *err)
+{
+	pluri_auto(sealer) s = NULL;
+	const int r = sealer_new(at->keys, &at->pack, &s, err);
+
+	return r < 0 ? r : frame_open_with(s, NULL, at, bytes, want, to, err);
+}
+
+struct frame_opener {
+	struct sealer *sealer;
+	struct encode_kit *kit; /* borrowed */
+	const struct keys *keys;
+	struct pluri_id pack;
+};
+
+int frame_opener_new(const struct keys *keys, const struct pluri_id *pack,
+	struct encode_kit *kit, struct frame_opener **ret,
+	struct pluri_err *err)
+{
+	pluri_auto(frame_opener) o = calloc(1, sizeof(*o));
+	int r;
+
+	if (!o)
+		return pluri_fail(err, ENOMEM, "frame: out of memory");
+	o->kit = kit;
+	o->keys = keys;
+	o->pack = *pack;
+	r = sealer_new(keys, pack, &o->sealer, err);
+	if (r < 0)
+		return r;
+	*ret = pluri_steal(o);
+	return 0;
+}
+
+void frame_opener_free(struct frame_opener *o)
+{
+	if (!o)
+		return;
+	sealer_free(o->sealer);
+	free(o);
+}
+
+int frame_opener_open(struct frame_opener *o, uint64_t off,
+	struct pluri_span bytes, const struct frame_id *want,
+	struct pluri_room *to, struct pluri_err *err)
+{
+	const struct frame_at at = {o->keys, o->pack, off};
+
+	return frame_open_with(o->sealer, o->kit, &at, bytes, want, to, err);
 }

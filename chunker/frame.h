@@ -74,4 +74,18 @@ int frame_open(const struct frame_at *at, struct pluri_span bytes,
 	const struct frame_id *want, struct pluri_room *to,
 	struct pluri_err *err);
 
+/* Opens frames of one pack, whose key is set up once. Confined. kit: borrowed,
+ * NULL is fine. 0, -ENOMEM, -EIO. */
+struct frame_opener;
+int frame_opener_new(const struct keys *keys, const struct pluri_id *pack,
+	struct encode_kit *kit, struct frame_opener **ret,
+	struct pluri_err *err);
+void frame_opener_free(struct frame_opener *o);
+PLURI_OWN(frame_opener);
+
+/* As frame_open(), at offset off of the pack. */
+int frame_opener_open(struct frame_opener *o, uint64_t off,
+	struct pluri_span bytes, const struct frame_id *want,
+	struct pluri_room *to, struct pluri_err *err);
+
 #endif

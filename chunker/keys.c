@@ -14,7 +14,9 @@ struct keys {
 	uint8_t chunk_id[PLURI_KEY_BYTES];
 	uint8_t seal[PLURI_KEY_BYTES];
 	uint8_t check[32];
-	EVP_MD *sha256; /* looked up once: the library searches each time */
+	/* looked up once: the library searches each time */
+	EVP_MD *sha256;
+	EVP_CIPHER *gcm;
 };
 
 /* One pass of SHA-256 over a pad block and up to two parts. */
@@ -121,6 +123,11 @@ int keys_new(const uint8_t master[PLURI_KEY_BYTES],
 		return pluri_fail(err, EIO,
 			"keys: libcrypto offers no SHA-256; is its "
 			"configuration sound?");
+	k->gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+	if (!k->gcm)
+		return pluri_fail(err, EIO,
+			"keys: libcrypto offers no AES-256-GCM; is its "
+			"configuration sound?");
 	if (keys_derive(k, master) < 0)
 		return pluri_fail(
 			err, EIO, "keys: libcrypto failed to derive them");
@@ -133,6 +140,7 @@ void keys_free(struct keys *k)
 	if (!k)
 		return;
 	EVP_MD_free(k->sha256);
+	EVP_CIPHER_free(k->gcm);
 	OPENSSL_cleanse(k, sizeof(*k));
 	(void)munmap(k, sizeof(*k));
 }
@@ -150,6 +158,11 @@ void keys_check(const struct keys *k, uint8_t ret[32])
 const uint8_t *keys_chunk_id(const struct keys *k)
 {
 	return k->chunk_id;
+}
+
+const EVP_CIPHER *keys_gcm(const struct keys *k)
+{
+	return k->gcm;
 }
 
 int keys_hmac(const struct keys *k, const uint8_t key[PLURI_KEY_BYTES],

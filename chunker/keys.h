@@ -37,6 +37,7 @@ void keys_check(const struct keys *k, uint8_t ret[32]);
  * keys_hmac is HMAC-SHA-256 that leaves nothing of the key behind: 0 or -EIO.
  */
 const uint8_t *keys_chunk_id(const struct keys *k);
+const struct evp_cipher_st *keys_gcm(const struct keys *k); /* AES-256-GCM */
 int keys_hmac(const struct keys *k, const uint8_t key[PLURI_KEY_BYTES],
 	struct pluri_span bytes, uint8_t ret[32]);
 int keys_seal(const struct keys *k, const struct pluri_id *pack,

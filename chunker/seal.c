@@ -28,7 +28,7 @@ int sealer_new(const struct keys *keys, const struct pluri_id *pack,
 		return pluri_fail(err, ENOMEM, "sealer: out of memory");
 	r = keys_seal(keys, pack, key);
 	if (r == 0 && EVP_EncryptInit_ex(
-			      s->ctx, EVP_aes_256_gcm(), NULL, key, NULL) != 1)
+			      s->ctx, keys_gcm(keys), NULL, key, NULL) != 1)
 		r = -EIO;
 	OPENSSL_cleanse(key, sizeof(key));
 	if (r < 0)

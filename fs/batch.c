@@ -4,6 +4,7 @@
 
 #include "base/crew.h"
 #include "fs/batch.h"
+#include "fs/kits.h"
 #include "fs/staging.h"
 
 _Static_assert(BATCH_CHUNKS <= DEDUP_MAX, "asked about at once");
@@ -164,10 +165,14 @@ static void batch_encode(void *arg, unsigned i)
 	struct batch *b = arg;
 	struct batch_item *it = &b->item[i];
 
-	if (it->e.chunk == 0 && !batch_twin(b, i))
-		it->code = encode_chunk(&b->pol.encode, &it->id,
-			(struct pluri_span){it->data, it->bytes}, &it->enc,
-			NULL);
+	struct encode_kit *kit;
+
+	if (it->e.chunk != 0 || batch_twin(b, i))
+		return;
+	kit = kits_take(b->v->kits, KITS_DOWN);
+	it->code = encode_chunk_with(kit, &b->pol.encode, &it->id,
+		(struct pluri_span){it->data, it->bytes}, &it->enc, NULL);
+	kits_give(b->v->kits, KITS_DOWN, kit);
 }
 
 static int batch_append(

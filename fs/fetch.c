@@ -8,6 +8,7 @@
 #include "chunker/frame.h"
 #include "chunker/stripe.h"
 #include "fs/fetch_int.h"
+#include "fs/kits.h"
 #include "fs/staging.h"
 #include "fs/stats.h"
 
@@ -52,13 +53,11 @@ int fetch_piece(const struct chunk_row *c, uint32_t frame,
 	return 0;
 }
 
-static int fetch_open_one(const struct fetch *f, struct fetch_piece *p,
-	struct pluri_span bytes, struct pluri_err *err)
+static int fetch_open_one(const struct fetch *f, struct frame_opener *o,
+	struct fetch_piece *p, struct pluri_span bytes, struct pluri_err *err)
 {
-	const struct frame_at at = {
-		.keys = f->v->keys, .pack = f->at.pack.id, .off = p->off};
 	struct pluri_room room = {.data = p->to, .cap = p->plain};
-	int r = frame_open(&at,
+	int r = frame_opener_open(o, p->off,
 		(struct pluri_span){
 			(const uint8_t *)bytes.data + (p->off - f->off),
 			p->bytes},
@@ -74,8 +73,8 @@ static int fetch_open_one(const struct fetch *f, struct fetch_piece *p,
  * Open what is missing of the range. 0: all was right. -EBADMSG, the first
  * wrong frame's story, when some were wrong; *ret_good counts the others.
  */
-static int fetch_open(const struct fetch *f, struct pluri_span bytes,
-	unsigned *ret_good, struct pluri_err *err)
+static int fetch_open_each(const struct fetch *f, struct frame_opener *o,
+	struct pluri_span bytes, unsigned *ret_good, struct pluri_err *err)
 {
 	int wrong = 0;
 
@@ -86,7 +85,7 @@ static int fetch_open(const struct fetch *f, struct pluri_span bytes,
 		if (p->got || p->off < f->off ||
 			p->off + p->bytes > f->off + f->len)
 			continue;
-		r = fetch_open_one(f, p, bytes, wrong ? NULL : err);
+		r = fetch_open_one(f, o, p, bytes, wrong ? NULL : err);
 		if (r < 0 && r != -EBADMSG)
 			return r;
 		if (r < 0)
@@ -95,6 +94,20 @@ static int fetch_open(const struct fetch *f, struct pluri_span bytes,
 			++*ret_good;
 	}
 	return wrong;
+}
+
+static int fetch_open(const struct fetch *f, struct pluri_span bytes,
+	unsigned *ret_good, struct pluri_err *err)
+{
+	struct encode_kit *kit = kits_take(f->v->kits, KITS_UP);
+	struct frame_opener *o = NULL;
+	int r = frame_opener_new(f->v->keys, &f->at.pack.id, kit, &o, err);
+
+	if (r >= 0)
+		r = fetch_open_each(f, o, bytes, ret_good, err);
+	frame_opener_free(o);
+	kits_give(f->v->kits, KITS_UP, kit);
+	return r;
 }
 
 /* Aim at what is still missing, extras too the first time. False: nothing. */

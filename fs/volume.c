@@ -16,6 +16,7 @@
 #include "fs/node.h"
 #include "fs/read.h"
 #include "fs/repack.h"
+#include "fs/kits.h"
 #include "fs/roster.h"
 #include "fs/secret.h"
 #include "fs/staging.h"
@@ -247,6 +248,8 @@ static int volume_steps(struct volume *v, struct pluri_err *err)
 	if (r >= 0)
 		r = cache_new(v->config->memory, &v->cache, err);
 	if (r >= 0)
+		r = kits_new(&v->kits, err);
+	if (r >= 0)
 		r = volume_nodes(v, err);
 	if (r >= 0)
 		r = staging_open(v, &v->staging, err);
@@ -293,6 +296,7 @@ static void volume_drop(struct volume *v)
 	staging_free(v->staging);
 	nodes_free(v->nodes);
 	cache_free(v->cache);
+	kits_free(v->kits);
 	fleet_free(v->fleet);
 	roster_free(v->roster);
 	meta_free(v->meta);

@@ -35,6 +35,7 @@ struct volume {
 	struct commit *commit;	   /* fs/commit.h */
 	struct staging *staging;   /* fs/staging.h */
 	struct cache *cache;	   /* fs/cache.h */
+	struct kits *kits;	   /* fs/kits.h */
 	struct upload *upload;	   /* fs/upload.h */
 	struct nodes *nodes;	   /* fs/node.h */
 	struct trim *trim;	   /* fs/trim.h */

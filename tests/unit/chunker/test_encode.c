@@ -89,6 +89,69 @@ static void encode__first_frame_did_not_pay__every_eighth_tried(void **state)
 	keys_free(k);
 }
 
+/* A little of everything, always the same for one i. */
+static size_t mixture(uint8_t *p, unsigned i)
+{
+	static const size_t sizes[] = {
+		4096, 100, FRAME_PLAIN, 3 * FRAME_PLAIN + 5, 50000};
+	const size_t len = sizes[i % 5];
+
+	sample_noise(p, len, i);
+	for (size_t at = 0; at < len; at++)
+		if (i % 3 == 0 || (i % 3 == 1 && at % 7))
+			p[at] = (uint8_t)(p[at] % (2 + i % 11));
+	return len;
+}
+
+/* What it was used for before shows nowhere, be it a failure. */
+static void encode__with_a_used_kit__same_bytes(void **state)
+{
+	uint8_t *p = malloc(4 * FRAME_PLAIN);
+	uint8_t *out = malloc(FRAME_PLAIN);
+	struct encode_kit *kit = encode_kit_new();
+	const struct pluri_digest id = {{0}};
+
+	(void)state;
+	assert_true(p && out && kit);
+	for (unsigned i = 0; i < 120; i++) {
+		const struct encode_options o = {true, 1 + (int)(i % 4) * 3};
+		const size_t len = mixture(p, i);
+		const struct pluri_span s = {p, len};
+		struct encoded *a = NULL;
+		struct encoded *b = NULL;
+
+		assert_int_equal(encode_chunk(&o, &id, s, &a, NULL), 0);
+		assert_int_equal(
+			encode_chunk_with(kit, &o, &id, s, &b, NULL), 0);
+		assert_int_equal(a->frames, b->frames);
+		for (uint32_t f = 0; f < a->frames; f++) {
+			const struct pluri_span x = {
+				b->frame[f].data, b->frame[f].stored};
+
+			assert_int_equal(
+				a->frame[f].stored, b->frame[f].stored);
+			assert_memory_equal(a->frame[f].data, x.data, x.len);
+			if (b->frame[f].zstd) /* cut short */
+				assert_int_equal(
+					encode_undo_with(kit, true,
+						(struct pluri_span){
+							x.data, x.len / 2},
+						b->frame[f].plain, out),
+					-EBADMSG);
+			assert_int_equal(encode_undo_with(kit, b->frame[f].zstd,
+						 x, b->frame[f].plain, out),
+				0);
+			assert_memory_equal(
+				out, p + f * FRAME_PLAIN, b->frame[f].plain);
+		}
+		encoded_free(a);
+		encoded_free(b);
+	}
+	encode_kit_free(kit);
+	free(out);
+	free(p);
+}
+
 static void encode__saves_less_than_a_sixteenth__not_compressed(void **state)
 {
 	static uint8_t p[FRAME_PLAIN];
@@ -161,6 +224,7 @@ int main(void)
 			encode__incompressible__stays_in_the_callers_span),
 		cmocka_unit_test(
 			encode__first_frame_did_not_pay__every_eighth_tried),
+		cmocka_unit_test(encode__with_a_used_kit__same_bytes),
 		cmocka_unit_test(
 			encode__saves_less_than_a_sixteenth__not_compressed),
 		cmocka_unit_test(encode__bad_size_or_level__refused),

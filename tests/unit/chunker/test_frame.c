@@ -86,6 +86,40 @@ static void open__plain_and_compressed__right_bytes(void **state)
 	}
 }
 
+/* One opener for many, some of which are wrong. */
+static void opener__right_and_wrong_frames__judged_each_alone(void **state)
+{
+	struct encode_kit *kit = encode_kit_new();
+	struct frame_opener *o = NULL;
+	uint8_t out[1000];
+	struct fixture f;
+
+	(void)state;
+	fixture_init(&f, true);
+	assert_int_equal(
+		frame_opener_new(f.keys, &f.at.pack, kit, &o, NULL), 0);
+	for (unsigned i = 0; i < 6; i++) {
+		struct pluri_room room = {out, sizeof(out), 0};
+		const struct pluri_span bytes = {f.sealed, f.len};
+		struct frame_id want = f.want;
+
+		want.index += i == 1;
+		f.sealed[FRAME_HEAD + 3] ^= i == 2;
+		assert_int_equal(frame_opener_open(o, OFF + (i == 3), bytes,
+					 &want, &room, NULL),
+			i == 0 || i > 3 ? 0 : -EBADMSG);
+		f.sealed[FRAME_HEAD + 3] ^= i == 2;
+		if (room.len == 0)
+			continue;
+		assert_int_equal(room.len, sizeof(f.plain));
+		assert_memory_equal(out, f.plain, sizeof(f.plain));
+		memset(out, 0, sizeof(out));
+	}
+	frame_opener_free(o);
+	encode_kit_free(kit);
+	keys_free(f.keys);
+}
+
 /* Refused, and the story says that the place holds something else. */
 static void expect_stranger(const struct fixture *f, struct frame_id want)
 {
@@ -317,6 +351,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(open__plain_and_compressed__right_bytes),
+		cmocka_unit_test(
+			opener__right_and_wrong_frames__judged_each_alone),
 		cmocka_unit_test(open__another_frame_than_wanted__refused),
 		cmocka_unit_test(
 			open__another_place_pack_volume_or_key__refused),
