@@ -257,23 +257,29 @@ static int batch_extents(
 	return r < 0 ? r : batch_flush(o, err);
 }
 
-int batch_rows(struct batch *b, struct meta_tx *tx, uint64_t ino,
-	struct pluri_err *err)
+int batch_chunks(const struct dedup *d, struct batch_item *it, unsigned n,
+	struct meta_tx *tx, struct pluri_err *err)
 {
-	struct batch_out out = {.tx = tx, .ino = ino};
 	int r = 0;
 
-	for (unsigned i = 0; i < b->items && r >= 0; i++) {
-		struct batch_item *it = &b->item[i];
-
+	for (unsigned i = 0; i < n && r >= 0; i++, it++) {
 		if (it->fresh)
-			r = dedup_add(&b->dedup, tx, &it->row, err);
+			r = dedup_add(d, tx, &it->row, err);
 		else if (it->e.chunk == 0) /* a twin, recorded just now */
 			r = chunks_find(tx, &it->id, 1, &it->row.num, err);
 		else
 			it->row.num = it->e.chunk;
 		it->e.chunk = it->row.num;
 	}
+	return r;
+}
+
+int batch_rows(struct batch *b, struct meta_tx *tx, uint64_t ino,
+	struct pluri_err *err)
+{
+	struct batch_out out = {.tx = tx, .ino = ino};
+	int r = batch_chunks(&b->dedup, b->item, b->items, tx, err);
+
 	if (r >= 0)
 		r = batch_extents(b, &out, err);
 	if (r == -ENOENT)

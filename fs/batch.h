@@ -90,6 +90,9 @@ int batch_store(struct batch *b, unsigned *ret_kept, struct pluri_err *err);
  */
 int batch_rows(struct batch *b, struct meta_tx *tx, uint64_t ino,
 	struct pluri_err *err);
+/* Of these, the chunks alone: each item's e.chunk and row.num. */
+int batch_chunks(const struct dedup *d, struct batch_item *it, unsigned n,
+	struct meta_tx *tx, struct pluri_err *err);
 void batch_again(struct batch *b);
 
 /* Where the items lie now. Of content that was stored already nobody asked. */

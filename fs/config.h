@@ -75,6 +75,7 @@ struct config {
 	int repack_percent; /* `repack = 50%`: less live share; off: -1 */
 	uint64_t repack_rate; /* `repack_rate = 8M`: bytes a second */
 	uint32_t repack_age_ms; /* `repack_age = 10m`: younger packs wait */
+	uint64_t merge_rate; /* `merge_rate = 8M`: bytes a second; 0: off */
 	uint32_t keep_deleted_ms; /* `keep_deleted = 24h`: objects */
 	unsigned stores, policies;
 	struct config_store store[PLURI_STORES_MAX];

@@ -92,6 +92,20 @@ static int config_repack_age(void *at, const char *v, struct pluri_err *err)
 	return config_value_ms(v, 0, UINT32_MAX, &c->repack_age_ms, err);
 }
 
+/* 0 is off; else what repacking is given. */
+static int config_merge_rate(void *at, const char *v, struct pluri_err *err)
+{
+	struct config *c = at;
+	uint64_t rate = 0;
+	int r = config_value_size(v, 0, 1ull << 40, &rate, err);
+
+	if (r == 0 && rate > 0)
+		r = config_value_size(v, 64u << 10, 1ull << 40, &rate, err);
+	if (r == 0)
+		c->merge_rate = rate;
+	return r;
+}
+
 static int config_keep(void *at, const char *v, struct pluri_err *err)
 {
 	struct config *c = at;
@@ -110,6 +124,7 @@ const struct config_key config_volume_keys[] = {
 	{"repack", config_repack},
 	{"repack_rate", config_repack_rate},
 	{"repack_age", config_repack_age},
+	{"merge_rate", config_merge_rate},
 	{"keep_deleted", config_keep},
 	{NULL, NULL},
 };
@@ -123,5 +138,6 @@ void config_volume_default(struct config *c)
 	c->repack_percent = 50;
 	c->repack_rate = 8u << 20;
 	c->repack_age_ms = 10 * 60000;
+	c->merge_rate = 8u << 20;
 	c->keep_deleted_ms = 24 * 3600000;
 }

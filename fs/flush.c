@@ -4,6 +4,7 @@
 #include "fs/batch.h"
 #include "fs/commit.h"
 #include "fs/flush.h"
+#include "fs/merge.h"
 #include "fs/trim.h"
 
 #define FLUSH_TRIES 8u /* while what it relies on is collected */
@@ -78,8 +79,10 @@ static int flush_record(struct flush *f, bool last, struct pluri_err *err)
 		r = meta_end(tx, flush_rows(f, tx, size, err), err);
 	if (r >= 0)
 		batch_owe(b, &f->n->owing);
-	if (r >= 0)
+	if (r >= 0) {
+		merge_note(f->v, f->n->ino, b);
 		r = flush_landed(f, err);
+	}
 	if (r >= 0)
 		node_recorded(f->v->nodes, f->n);
 	if (r >= 0 && last && f->n->dirty.bytes == 0)

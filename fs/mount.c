@@ -14,6 +14,7 @@
 #include "fs/commit.h"
 #include "fs/control.h"
 #include "fs/fuse.h"
+#include "fs/merge.h"
 #include "fs/mount.h"
 #include "fs/repack.h"
 #include "fs/staging.h"
@@ -262,6 +263,8 @@ static int mount_serve(struct volume *v, const struct mount_request *q,
 	r = control_start(v, &control, err);
 	if (r >= 0)
 		r = repack_start(v->repack, err);
+	if (r >= 0 && !mount_wish(q->options, "ro", "rw"))
+		r = merge_start(v->merge, err);
 	if (r >= 0) {
 		log_line(LOG_INFO, "volume %s is mounted at %s",
 			v->config->name, q->dir);
@@ -269,7 +272,8 @@ static int mount_serve(struct volume *v, const struct mount_request *q,
 		r = fuse_serve(fuse, err);
 	}
 	fuse_stop(fuse);
-	repack_stop(v->repack); /* or it would add to what is waited for */
+	merge_stop(v->merge); /* or it would add to what is waited for */
+	repack_stop(v->repack);
 	if (r >= 0)
 		mount_linger(v);
 	control_stop(control);

@@ -52,9 +52,10 @@ void repack_yield(struct volume *v)
 		memory_order_relaxed);
 }
 
-static bool repack_busy(const struct volume *v, uint64_t now)
+bool repack_busy(const struct volume *v)
 {
-	return atomic_load(&v->asked_ms) + REPACK_CALM_MS > now;
+	return atomic_load(&v->asked_ms) + REPACK_CALM_MS >
+	       clock_mono_ms(clock_system());
 }
 
 bool repack_pace(struct repack *r, uint32_t bytes)
@@ -64,7 +65,7 @@ bool repack_pace(struct repack *r, uint32_t bytes)
 	uint64_t now = began;
 
 	while (now < r->pace_ms ||
-		(repack_busy(r->v, now) && now < began + REPACK_BUSY_MS)) {
+		(repack_busy(r->v) && now < began + REPACK_BUSY_MS)) {
 		const uint64_t rest = now < r->pace_ms ? r->pace_ms - now
 						       : REPACK_CALM_MS / 4;
 
@@ -195,14 +196,14 @@ static int repack_scan(struct repack *r, struct pluri_err *err)
 	return 1;
 }
 
-bool repack_well(struct repack *r, uint32_t policy)
+bool repack_well(struct volume *v, uint32_t policy)
 {
 	pluri_auto_mem struct store_row *row =
 		calloc(PLURI_STORES_MAX, sizeof(*row));
 	pluri_auto_mem struct roster_policy *pol = calloc(1, sizeof(*pol));
-	const unsigned n = row ? roster_stores(r->v->roster, row) : 0;
+	const unsigned n = row ? roster_stores(v->roster, row) : 0;
 
-	if (!row || !pol || roster_policy(r->v->roster, policy, pol) < 0)
+	if (!row || !pol || roster_policy(v->roster, policy, pol) < 0)
 		return false;
 	for (unsigned i = 0; i < n; i++) {
 		struct fleet_health h = {0};
@@ -210,7 +211,7 @@ bool repack_well(struct repack *r, uint32_t policy)
 		if (!(pol->members >> row[i].num & 1) ||
 			row[i].state != STORE_ACTIVE)
 			continue;
-		if (fleet_health(r->v->fleet, row[i].num, &h) < 0 || !h.up ||
+		if (fleet_health(v->fleet, row[i].num, &h) < 0 || !h.up ||
 			h.class != FLEET_OK)
 			return false;
 	}
@@ -219,14 +220,13 @@ bool repack_well(struct repack *r, uint32_t policy)
 
 /* Copies are made to be stored soon, must not slow down writers by what they
  * add to the uploads, and not take a full disk's rest. */
-static bool repack_able(struct repack *r)
+bool repack_able(struct volume *v)
 {
 	struct statvfs fs;
 
-	if (upload_pending(r->v->upload) >
-		write_staging_max(r->v) / REPACK_SHARE)
+	if (upload_pending(v->upload) > write_staging_max(v) / REPACK_SHARE)
 		return false;
-	return fstatvfs(r->v->packs_fd, &fs) == 0 &&
+	return fstatvfs(v->packs_fd, &fs) == 0 &&
 	       (uint64_t)fs.f_bavail * fs.f_frsize >
 		       (uint64_t)REPACK_BYTES + REPACK_SPARE;
 }
@@ -245,7 +245,7 @@ static int repack_find(struct repack *r, bool *ret_more, struct pluri_err *err)
 	if (e < 0)
 		return e;
 	*ret_more = e > 0;
-	return r->poor > 0 && repack_able(r) ? repack_copy_all(r, err) : 0;
+	return r->poor > 0 && repack_able(r->v) ? repack_copy_all(r, err) : 0;
 }
 
 int repack_round(struct repack *r, bool *ret_more, struct pluri_err *err)

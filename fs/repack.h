@@ -63,6 +63,14 @@ PLURI_OWN(repack);
 /* A program reads or writes. */
 void repack_yield(struct volume *v);
 
+/* A program did so a moment ago: what can wait does. */
+bool repack_busy(const struct volume *v);
+/* May bytes be copied that nobody waits for? Not while uploads are behind, or
+ * the disk is nearly full. */
+bool repack_able(struct volume *v);
+/* Can copies of that policy's chunks be stored now, by all that is known? */
+bool repack_well(struct volume *v, uint32_t policy);
+
 /* Is any of these chunks elsewhere by now, or forgotten? */
 bool repack_moved(struct volume *v, const struct extent_row *rows, size_t n);
 

@@ -59,9 +59,6 @@ bool repack_nap(struct repack *r, uint64_t ms);
 /* Before so many bytes are copied: the rate, and a calm moment. */
 bool repack_pace(struct repack *r, uint32_t bytes);
 
-/* Can copies of that policy's chunks be stored now, by all that is known? */
-bool repack_well(struct repack *r, uint32_t policy);
-
 /* Living chunks of r->pack[] into open packs; what cannot be read stays. */
 int repack_copy_all(struct repack *r, struct pluri_err *err);
 /* Copies whose pack is stored take the chunk's row over. */

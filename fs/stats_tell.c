@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "fs/cache.h"
+#include "fs/merge.h"
 #include "fs/node.h"
 #include "fs/repack.h"
 #include "fs/stats.h"
@@ -199,6 +200,19 @@ static json_t *stats_garbage(const struct volume *v)
 		"waiting_copies", (json_int_t)r.waiting);
 }
 
+static json_t *stats_merged(const struct volume *v)
+{
+	struct merge_stats m = {0};
+
+	merge_stats(v->merge, &m);
+	return json_pack("{sI sI sI sI sI sI sI}", "ranges_total",
+		(json_int_t)m.ranges, "extents_before_total",
+		(json_int_t)m.before, "extents_after_total",
+		(json_int_t)m.after, "bytes_total", (json_int_t)m.bytes,
+		"copied_bytes_total", (json_int_t)m.copied_bytes, "vain_total",
+		(json_int_t)m.vain, "waiting_copies", (json_int_t)m.waiting);
+}
+
 /* --- stores -------------------------------------------------------------- */
 
 static json_t *stats_latency(uint64_t us)
@@ -266,14 +280,14 @@ int stats_tell(struct volume *v, json_t **ret, struct pluri_err *err)
 	t->v = v;
 	r = stats_rows(t, err);
 	if (r == 0) {
-		j = json_pack("{ss so sI so so so so so so}", "volume",
+		j = json_pack("{ss so sI so so so so so so so}", "volume",
 			v->info.name, "daemon", stats_daemon(v),
 			"requests_in_flight",
 			(json_int_t)stats_in_flight(v->stats), "requests",
 			stats_requests(v->stats), "cache", stats_cache(v),
 			"fetches", stats_fetches(v->stats), "pending",
-			stats_pending(t), "garbage", stats_garbage(v), "stores",
-			stats_stores(t));
+			stats_pending(t), "garbage", stats_garbage(v), "merged",
+			stats_merged(v), "stores", stats_stores(t));
 		if (!j)
 			r = pluri_fail(err, ENOMEM, "stats: no memory");
 	}

@@ -46,6 +46,7 @@ struct volume {
 	struct watch *watch;	   /* fs/watch.h */
 	struct sync *sync;	   /* fs/sync.h */
 	struct repack *repack;	   /* fs/repack.h */
+	struct merge *merge;	   /* fs/merge.h */
 	struct fsck_run *fsck;	   /* fs/fsck.h */
 	struct stats *stats;	   /* fs/stats.h */
 	bool bare; /* volume_open_bare() */

@@ -400,3 +400,27 @@ int extent_read(struct meta_tx *tx, uint64_t ino, struct extent_span at,
 	*ret_n = n;
 	return 0;
 }
+
+int extent_walk(struct meta_tx *tx, uint64_t ino, uint64_t off,
+	struct extent_of *ret, unsigned max, unsigned *ret_n,
+	struct pluri_err *err)
+{
+	struct db_stmt *s = NULL;
+	unsigned n = 0;
+	int r = meta_query(tx,
+		"SELECT off, len, skip, chunk, ino FROM extent"
+		" WHERE (ino, off) > (?1, ?2) ORDER BY ino, off LIMIT ?3",
+		META_INTS((int64_t)ino, (int64_t)off, max), &s, err);
+
+	while (r == 0 && n < max) {
+		r = extent_one(tx, s, &ret[n].e, err);
+		if (r <= 0)
+			break;
+		ret[n++].ino = meta_u64(tx, s, 4);
+		r = 0;
+	}
+	if (r < 0)
+		return r;
+	*ret_n = n;
+	return 0;
+}

@@ -96,6 +96,18 @@ int extent_list(struct meta_tx *tx, uint64_t ino, struct extent_span at,
 	struct extent *ret, unsigned max, unsigned *ret_n,
 	struct pluri_err *err);
 
+/* One of a file that its reader did not ask for by name. */
+struct extent_of {
+	uint64_t ino;
+	struct extent e;
+};
+
+/* Extents of all files, by file and offset, behind (ino, off): at most max, the
+ * dead, too. */
+int extent_walk(struct meta_tx *tx, uint64_t ino, uint64_t off,
+	struct extent_of *ret, unsigned max, unsigned *ret_n,
+	struct pluri_err *err);
+
 /* A range of one file over a range of another, or of the same: then they must
  * not overlap (-EINVAL). */
 struct extent_copy {

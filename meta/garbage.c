@@ -166,20 +166,13 @@ int garbage_switch(struct meta_tx *tx, uint64_t pack, uint64_t off,
 	const struct chunk_row *to, struct pluri_err *err)
 {
 	struct chunk_row now;
-	struct pack_row p;
 	int64_t refs = 0;
-	int64_t full = 0;
-	int r = packs_get(tx, to->pack, &p, err);
+	int r = packs_full(tx, to->pack, err);
 
 	if (r == -ENOENT)
 		return pluri_fail(err, ESTALE,
 			"the pack %llu of a copy is not there any more",
 			(unsigned long long)to->pack);
-	if (r == 0)
-		r = meta_ask(tx,
-			"SELECT 1 FROM pack WHERE num = ?1 AND state = 1"
-			" AND stored = k + m",
-			META_INTS((int64_t)to->pack), &full, err);
 	if (r < 0)
 		return r;
 	if (r == 0)

@@ -82,6 +82,10 @@ int packs_shards(struct meta_tx *tx, uint64_t num, struct shard_row *ret,
 int packs_set_shard(struct meta_tx *tx, const struct shard_row *s,
 	struct pluri_err *err); /* state and store of (pack, index) */
 
+/* Is it CLOSED, and every shard STORED? 1, 0; -ENOENT: there is no such pack.
+ */
+int packs_full(struct meta_tx *tx, uint64_t num, struct pluri_err *err);
+
 /* Shards that are not STORED, oldest pack first, at most max. */
 int packs_debt(struct meta_tx *tx, struct shard_row *ret, unsigned max,
 	unsigned *ret_n, struct pluri_err *err);

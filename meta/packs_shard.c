@@ -83,6 +83,20 @@ int packs_shard_get(struct meta_tx *tx, uint64_t pack, uint32_t index,
 	return packs_shard_row(tx, s, ret, err);
 }
 
+int packs_full(struct meta_tx *tx, uint64_t num, struct pluri_err *err)
+{
+	int64_t full = 0;
+	const int r = meta_ask(tx,
+		"SELECT CASE WHEN state = 1 AND stored = k + m THEN 1"
+		" ELSE 0 END FROM pack WHERE num = ?1",
+		META_INTS((int64_t)num), &full, err);
+
+	if (r == 0)
+		return pluri_fail(err, ENOENT, "there is no pack %llu",
+			(unsigned long long)num);
+	return r < 0 ? r : full != 0;
+}
+
 int packs_shards(struct meta_tx *tx, uint64_t num, struct shard_row *ret,
 	unsigned max, unsigned *ret_n, struct pluri_err *err)
 {

@@ -170,6 +170,22 @@ static void cmd_garbage(const struct cmd_view *w)
 		text_bytes(all, size), copied, w->rates ? "/s" : "");
 }
 
+/* Nothing while nothing was in pieces. */
+static void cmd_merged(const struct cmd_view *w)
+{
+	const json_t *now = cmd_part(w->now, "merged");
+	const json_t *old = cmd_part(w->before, "merged");
+	const char *per = w->rates ? "/s" : "";
+	char size[TEXT_SIZE_MAX];
+
+	if (show_uint(now, "ranges_total") == 0)
+		return;
+	(void)text_bytes((uint64_t)cmd_more(w, old, now, "bytes_total"), size);
+	(void)printf("merged   %.0f%s extents into %.0f%s, of %s%s\n",
+		cmd_more(w, old, now, "extents_before_total"), per,
+		cmd_more(w, old, now, "extents_after_total"), per, size, per);
+}
+
 static int cmd_requests(const struct cmd_view *w)
 {
 	static const char *const kinds[] = {"read", "write", "fsync", "lookup",
@@ -264,6 +280,7 @@ static int cmd_show(const json_t *before, const json_t *now, bool rates)
 	cmd_caches(&w);
 	cmd_fetched(&w);
 	cmd_garbage(&w);
+	cmd_merged(&w);
 	(void)putchar('\n');
 	if (cmd_requests(&w))
 		return 1;

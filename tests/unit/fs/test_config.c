@@ -48,7 +48,7 @@ static void parse__example_of_the_design__every_field(void **state)
 		"key = file:/etc/p.key\n"
 		"dirty = 64M\nmemory_cache = 32M\ntimeout = 500ms\n"
 		"repack = 75%\nrepack_rate = 1M\nrepack_age = 2h\n"
-		"keep_deleted = 0s\n"
+		"merge_rate = 0\nkeep_deleted = 0s\n"
 		"\n[store \"aws\"] ; a comment\n"
 		"  backend = s3\n"
 		"\turl = https://s3.example/b/p\n"
@@ -71,7 +71,7 @@ static void parse__example_of_the_design__every_field(void **state)
 	assert_true(c->dirty == 64u << 20 && c->memory == 32u << 20);
 	assert_int_equal(c->timeout_ms, 500);
 	assert_int_equal(c->repack_percent, 75);
-	assert_true(c->repack_rate == 1u << 20);
+	assert_true(c->repack_rate == 1u << 20 && c->merge_rate == 0);
 	assert_int_equal(c->repack_age_ms, 7200000);
 	assert_int_equal(c->keep_deleted_ms, 0);
 	assert_int_equal(c->stores, 2);
@@ -86,7 +86,7 @@ static void parse__example_of_the_design__every_field(void **state)
 	assert_int_equal(c->store[0].options, 1);
 	assert_string_equal(c->store[0].option[0].name, "path_style");
 	assert_string_equal(c->store[0].option[0].value, "yes");
-	assert_int_equal(c->store[1].line, 26);
+	assert_int_equal(c->store[1].line, 27);
 	assert_string_equal(c->store[1].url, "/srv/nas");
 	assert_string_equal(c->store[1].provider, "nas");
 	assert_int_equal(c->policies, 2);
@@ -213,6 +213,7 @@ static void parse__value_is_wrong__line_and_key(void **state)
 	refuse("[volume]\nrepack = 1e1%\n", "x.ini:2: repack");
 	refuse("[volume]\nrepack =\n", "x.ini:2: repack");
 	refuse("[volume]\nrepack_rate = 1K\n", "x.ini:2: repack_rate");
+	refuse("[volume]\nmerge_rate = 1K\n", "x.ini:2: merge_rate");
 	refuse("[volume]\nrepack_age = 99999h\n", "x.ini:2: repack_age");
 	refuse("[volume]\ntimeout = 99999999999999999999s\n", "x.ini:2");
 	refuse(VOLUME STORE "weight = 0\n", "x.ini:7: weight: 0 is below");

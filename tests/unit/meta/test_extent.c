@@ -420,6 +420,42 @@ static void drop__orphan_with_extents__busy(void **state)
 	free(m);
 }
 
+/* Three at a time, of several files, each once and in order. */
+static void walk__some_at_a_time__all_of_all_files(void **state)
+{
+	struct model *m = model_new(*state);
+	struct bed *b = m->bed;
+	struct extent_of got[3] = {{.ino = 0}};
+	uint64_t ino[3] = {m->ino, 0, 0};
+	unsigned seen = 0;
+	unsigned n = 3;
+
+	bed_begin(b);
+	ino[1] = bed_make(b, TREE_ROOT, "g", S_IFREG | 0644);
+	ino[2] = bed_make(b, TREE_ROOT, "h", S_IFREG | 0644);
+	for (unsigned i = 0; i < 30; i++) {
+		const struct extent e = {
+			i / 3 * 50, 10 + i, 0, m->chunk[i % CHUNKS]};
+
+		assert_int_equal(
+			extent_write(b->tx, ino[i % 3], &e, 1, &b->err), 0);
+	}
+	while (n == 3) {
+		assert_int_equal(extent_walk(b->tx, got[2].ino, got[2].e.off,
+					 got, 3, &n, &b->err),
+			0);
+		for (unsigned i = 0; i < n; i++, seen++) {
+			assert_int_equal(got[i].ino, ino[seen / 10]);
+			assert_int_equal(got[i].e.off, seen % 10 * 50);
+			assert_int_equal(
+				got[i].e.len, 10 + seen % 10 * 3 + seen / 10);
+		}
+	}
+	assert_int_equal(seen, 30);
+	bed_end(b);
+	free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +464,7 @@ int main(void)
 		T(read__fewer_rows_than_there_are__goes_on),
 		T(write__what_cannot_be__refused),
 		T(drop__orphan_with_extents__busy),
+		T(walk__some_at_a_time__all_of_all_files),
 #undef T
 	};
 

@@ -89,6 +89,28 @@ static void close__with_stores__shards_wanted(void **state)
 	assert_int_equal(n, 2);
 }
 
+static void full__shards_land_one_by_one__after_the_last(void **state)
+{
+	struct storage *s = *state;
+	const struct pack_row p = storage_pack(s, 1, 2, 1);
+	struct shard_row shard = {.pack = p.num, .state = SHARD_STORED};
+
+	assert_int_equal(packs_full(s->tx, p.num + 1, NULL), -ENOENT);
+	assert_int_equal(packs_full(s->tx, p.num, NULL), 0); /* open */
+	assert_int_equal(
+		packs_close(s->tx, p.num, 1000, 7, s->store, 3, NULL), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(packs_full(s->tx, p.num, NULL), 0);
+		shard.index = i;
+		shard.store = s->store[i];
+		assert_int_equal(packs_set_shard(s->tx, &shard, NULL), 0);
+	}
+	assert_int_equal(packs_full(s->tx, p.num, NULL), 1);
+	shard.state = SHARD_BAD;
+	assert_int_equal(packs_set_shard(s->tx, &shard, NULL), 0);
+	assert_int_equal(packs_full(s->tx, p.num, NULL), 0);
+}
+
 static void close__makes_no_sense__refused(void **state)
 {
 	struct storage *s = *state;
@@ -381,6 +403,7 @@ int main(void)
 		storage_test(add__read_back__as_given),
 		storage_test(add__unlawful_layout__refused),
 		storage_test(close__with_stores__shards_wanted),
+		storage_test(full__shards_land_one_by_one__after_the_last),
 		storage_test(close__makes_no_sense__refused),
 		storage_test(close__twice__stale),
 		storage_test(drop__with_chunks__busy_and_numbers_not_reused),
