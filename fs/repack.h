@@ -6,7 +6,7 @@
  *   POOR     below it, older than repack_age, all shards STORED, none moving
  *    | 1 dead chunks are forgotten; 2 living ones copied into the open pack of
  *    |   their policy, as any new chunk is; 3 once that pack is STORED as a
- *    v   whole, their rows change place
+ *    v   whole, and its objects were looked at, their rows change place
  *   EMPTY    no chunk row leads to it; readers get time to end
  *    | 4 rows out, graves in, one bracket, durable; 5 the local file goes
  *    v
@@ -22,6 +22,10 @@
  *   same bracket in which that is read, so there are never fewer good copies
  *   than the policy wants, and a power cut forgets the change before it forgets
  *   what it stands on: both are in one log, in order.
+ * - A new pack's bodies are not read back, as a move does: each object's
+ *   length, and its header with the sums of pack and body, are asked for before
+ *   (3). Its bytes are believed as those of any fresh pack are (A1), frames are
+ *   authenticated (I9), and the old objects are there for keep_deleted.
  * - A pack ends (4) in a bracket that finds no chunk and no move in it. From
  *   then on no row can lead there: a chunk's row is made for a pack that has a
  *   row (chunks_add), numbers are never given twice. Before anything is deleted

@@ -328,7 +328,7 @@ static int copy_switch_some(
 		const struct repack_copy *c = &r->copy[*at];
 
 		e = -EAGAIN;
-		if (c->to.pack != waits)
+		if (c->seen && c->to.pack != waits)
 			e = garbage_switch(tx, c->pack, c->off, &c->to, err);
 		if (e == -EAGAIN) {
 			waits = c->to.pack;
@@ -373,7 +373,7 @@ int repack_copy_switch(struct repack *r, struct pluri_err *err)
 {
 	unsigned keep = 0;
 	unsigned at = 0;
-	int e = 0;
+	int e = repack_look(r, err);
 
 	while (e >= 0 && at < r->copies)
 		e = copy_switch_some(r, &at, &keep, err);

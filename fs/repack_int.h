@@ -21,6 +21,7 @@
 struct repack_copy {
 	uint64_t pack, off;
 	struct chunk_row to;
+	bool seen; /* the objects of that pack were looked at */
 };
 
 struct repack_cool { /* also: a pack that is not tried before due_ms */
@@ -50,7 +51,8 @@ struct repack {
 	struct repack_cool bad[REPACK_BAD]; /* a ring */
 	unsigned bads;
 	uint64_t pace_ms; /* nothing is copied before */
-	uint64_t delete_next_ms; /* no grave is looked at before */
+	uint64_t delete_next_ms; /* no grave is looked at before, */
+	uint64_t look_next_ms; /* ... and no new pack's objects */
 };
 
 bool repack_stopped(struct repack *r);
@@ -61,7 +63,10 @@ bool repack_pace(struct repack *r, uint32_t bytes);
 
 /* Living chunks of r->pack[] into open packs; what cannot be read stays. */
 int repack_copy_all(struct repack *r, struct pluri_err *err);
-/* Copies whose pack is stored take the chunk's row over. */
+/* Objects of new packs that are stored; copies in one whose objects are not
+ * what was put are forgotten. */
+int repack_look(struct repack *r, struct pluri_err *err);
+/* Copies whose pack was looked at take the chunk's row over. */
 int repack_copy_switch(struct repack *r, struct pluri_err *err);
 
 /* The pack may be empty: forget what is dead in it, and if nothing is left

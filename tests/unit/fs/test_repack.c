@@ -294,6 +294,32 @@ static void copies__store_takes_nothing__old_places_stay(void **state)
 	house_free(&y.h);
 }
 
+/* A store that says it has them, and has not. */
+static void copies__store_kept_less_than_was_put__old_places_stay(void **state)
+{
+	struct repack_stats s;
+	struct yard y;
+
+	(void)state;
+	yard_begin(&y, VOLUME);
+	yard_poor(&y);
+	house_fault(&y.h, "truncate op=put bytes=1\n");
+	yard_turn(&y);
+	assert_int_equal(y.h.v->repack->copies, 3);
+	assert_true(house_paid(&y.h, 20000));
+	house_fault(&y.h, "");
+	yard_turn(&y);
+	repack_stats(y.h.v->repack, &s);
+	assert_int_equal(s.switched, 0);
+	assert_int_equal(s.buried, 0);
+	yard_check_all(&y);
+	yard_turn(&y); /* into a pack that is there */
+	assert_true(house_paid(&y.h, 20000));
+	yard_collect(&y);
+	yard_check_all(&y);
+	house_free(&y.h);
+}
+
 /* ... and what needs no copies does not wait with them. */
 static void copies__wait_for_a_store__dead_packs_go(void **state)
 {
@@ -423,6 +449,8 @@ int main(void)
 		cmocka_unit_test(
 			store__removed_with_garbage__swept_then_forgotten),
 		cmocka_unit_test(copies__store_takes_nothing__old_places_stay),
+		cmocka_unit_test(
+			copies__store_kept_less_than_was_put__old_places_stay),
 		cmocka_unit_test(copies__wait_for_a_store__dead_packs_go),
 		cmocka_unit_test(copying__could_not_be_read__tried_again_later),
 		cmocka_unit_test(copying__pack_is_not_local__from_the_stores),
