@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 
 #include "chunker/stripe.h"
 #include "fs/staging.h"
-#include "fs/upload.h"
+#include "fs/upload_int.h"
 #include "fs/write.h"
 #include "tests/unit/fs/house.h"
 
@@ -131,11 +132,144 @@ static void backlog__all_that_is_owed_is_held__does_not_move(void **state)
 	house_free(&h);
 }
 
+/* --- writers, and a mount that ends --------------------------------------- */
+
+/* One program that writes a MiB to clouds that take nothing and are not told
+ * to be away: it waits. */
+struct late {
+	struct house h;
+	struct node *n;
+	uint8_t *data;
+	_Atomic bool leaves, stop;
+	_Atomic unsigned asked; /* whether the mount ends */
+	pthread_t thread;
+	int code;
+	uint64_t took_ms;
+};
+
+static int late_leaves(void *arg)
+{
+	struct late *l = arg;
+
+	(void)atomic_fetch_add(&l->asked, 1);
+	return atomic_load(&l->leaves);
+}
+
+static int late_stop(void *arg)
+{
+	return atomic_load(&((struct late *)arg)->stop);
+}
+
+static void *late_main(void *arg)
+{
+	struct late *l = arg;
+	const struct write_ask ask = {.data = {l->data, MIB},
+		.stop = late_stop,
+		.leaves = late_leaves,
+		.arg = l};
+	const uint64_t began = in(0);
+
+	l->code = write_bytes(l->h.v, l->n, &ask, NULL);
+	l->took_ms = in(0) - began;
+	return NULL;
+}
+
+static void late_begin(struct late *l, uint64_t pending)
+{
+	memset(l, 0, sizeof(*l));
+	house_new(&l->h, "timeout = 1s\ncache = 0", ON_B);
+	house_fault(&l->h, "hang op=put\n");
+	fill(&l->h, "f", 1);
+	l->n = house_file(&l->h, "late");
+	l->data = malloc(MIB);
+	house_noise(9, l->data, MIB);
+	/* as if so many packs waited */
+	atomic_store(&l->h.v->upload->pending, pending);
+}
+
+static void late_end(struct late *l)
+{
+	uint8_t *got = malloc(MIB);
+
+	assert_int_equal(pthread_join(l->thread, NULL), 0);
+	assert_int_equal(l->code, 0);
+	house_read(&l->h, l->n, 0, got, MIB);
+	assert_memory_equal(got, l->data, MIB);
+	house_fault(&l->h, "");
+	node_unpin(l->h.v->nodes, l->n);
+	house_free(&l->h);
+	free(l->data);
+	free(got);
+}
+
+/* Above the bound it would wait for ever, and near it for seconds. */
+static void write__mount_ends_while_it_waits__comes_in_at_once(void **state)
+{
+	static const uint64_t pending[] = {
+		WRITE_STAGING + MIB, WRITE_STAGING - MIB};
+	const struct timespec tick = {.tv_nsec = 1000000};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct late l;
+		uint64_t left;
+
+		late_begin(&l, pending[i]);
+		assert_int_equal(
+			pthread_create(&l.thread, NULL, late_main, &l), 0);
+		left = in(10000);
+		while (atomic_load(&l.asked) < 5 && in(0) < left)
+			(void)nanosleep(&tick, NULL);
+		left = in(0);
+		atomic_store(&l.leaves, true);
+		late_end(&l);
+		assert_in_range(in(0) - left, 0, 2000);
+	}
+}
+
+static void write__mount_has_ended__waits_for_nothing(void **state)
+{
+	struct late l;
+
+	(void)state;
+	late_begin(&l, 2 * WRITE_STAGING);
+	atomic_store(&l.leaves, true);
+	assert_int_equal(pthread_create(&l.thread, NULL, late_main, &l), 0);
+	late_end(&l);
+	assert_in_range(l.took_ms, 0, 500);
+}
+
+/* Or the two before would tell nothing. */
+static void write__mount_goes_on__waits_until_killed(void **state)
+{
+	const struct timespec tick = {.tv_nsec = 1000000};
+	const uint64_t end = in(10000);
+	struct late l;
+
+	(void)state;
+	late_begin(&l, WRITE_STAGING + MIB);
+	assert_int_equal(pthread_create(&l.thread, NULL, late_main, &l), 0);
+	while (atomic_load(&l.asked) < 8 && in(0) < end)
+		(void)nanosleep(&tick, NULL);
+	atomic_store(&l.stop, true);
+	assert_int_equal(pthread_join(l.thread, NULL), 0);
+	assert_int_equal(l.code, -ECANCELED);
+	assert_true(l.took_ms >= 300);
+	house_fault(&l.h, "");
+	node_unpin(l.h.v->nodes, l.n);
+	house_free(&l.h);
+	free(l.data);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			backlog__all_that_is_owed_is_held__does_not_move),
+		cmocka_unit_test(
+			write__mount_ends_while_it_waits__comes_in_at_once),
+		cmocka_unit_test(write__mount_has_ended__waits_for_nothing),
+		cmocka_unit_test(write__mount_goes_on__waits_until_killed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
