@@ -6,6 +6,10 @@
  * below that descriptor: an object is only missing when the root was there.
  * Symbolic links are never followed. A part of a key is a file name, so it
  * ends at 255 bytes, and "a" and "a/b" cannot both exist: -EINVAL.
+ *
+ * A put writes to a file without a name, which is gone if the process is, and
+ * gets its name when it is whole and synced. Where the filesystem has no such
+ * files it is one in LOCAL_TMP, which is swept when it is an hour old.
  */
 #ifndef PLURI_BACKENDS_LOCAL_LOCAL_H
 #define PLURI_BACKENDS_LOCAL_LOCAL_H
@@ -28,6 +32,7 @@ struct pluri_backend {
 	bool create;	/* make the root at first use; not its parents */
 	uint32_t used;	/* atomic: the root was there once */
 	uint32_t swept; /* atomic: stale temporaries have been looked for */
+	uint32_t named; /* atomic: files without a name got none there */
 };
 
 /* Tell errno `e` of doing `what` in our classes; returns the negative code. */

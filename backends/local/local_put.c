@@ -19,8 +19,17 @@ struct put {
 	const char *key;
 	int dir; /* the directory of temporaries */
 	int fd;
-	char name[32];
+	char name[32]; /* in dir; "": it has none */
 };
+
+#define PUT_FD_PATH 32
+
+/* What linkat() follows to an open file. */
+static const char *put_fd_path(const struct put *p, char to[PUT_FD_PATH])
+{
+	(void)snprintf(to, PUT_FD_PATH, "/proc/self/fd/%d", p->fd);
+	return to;
+}
 
 static void put_remove_stale(int dir, const char *name, time_t now)
 {
@@ -57,9 +66,54 @@ static void put_sweep(struct put *p)
 	(void)closedir(d);
 }
 
-static int put_begin(struct put *p, struct pluri_err *err)
+static int put_draw(struct put *p, struct pluri_err *err)
 {
 	uint64_t chance;
+
+	if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
+		return local_fail(p->b, errno, "naming", LOCAL_TMP, err);
+	(void)snprintf(p->name, sizeof(p->name), "put-%016llx",
+		(unsigned long long)chance);
+	return 0;
+}
+
+/*
+ * A file without a name goes with whoever made it, however he ends. Not every
+ * filesystem has such files; and they get their name by way of /proc.
+ */
+static bool put_open_nameless(struct put *p)
+{
+	char path[PUT_FD_PATH];
+
+	if (__atomic_load_n(&p->b->named, __ATOMIC_ACQUIRE))
+		return false;
+	p->fd = openat(p->dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	if (p->fd >= 0 && access(put_fd_path(p, path), F_OK) == 0)
+		return true;
+	if (p->fd >= 0)
+		(void)close(p->fd);
+	p->fd = -1;
+	return false;
+}
+
+static int put_open(struct put *p, struct pluri_err *err)
+{
+	int r;
+
+	if (put_open_nameless(p))
+		return 0;
+	r = put_draw(p, err);
+	if (r < 0)
+		return r;
+	p->fd = openat(p->dir, p->name,
+		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	return p->fd < 0 ? local_fail(p->b, errno, "making a file for", p->key,
+				   err)
+			 : 0;
+}
+
+static int put_begin(struct put *p, struct pluri_err *err)
+{
 	int root;
 	int e;
 
@@ -73,17 +127,10 @@ static int put_begin(struct put *p, struct pluri_err *err)
 	(void)close(root);
 	if (p->dir < 0)
 		return local_fail(p->b, e, "opening", LOCAL_TMP, err);
-	if (getrandom(&chance, sizeof(chance), 0) != sizeof(chance))
-		return local_fail(p->b, errno, "naming", LOCAL_TMP, err);
-	(void)snprintf(p->name, sizeof(p->name), "put-%016llx",
-		(unsigned long long)chance);
-	p->fd = openat(p->dir, p->name,
-		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (p->fd < 0)
-		return local_fail(
-			p->b, errno, "making a file for", p->key, err);
-	put_sweep(p);
-	return 0;
+	e = put_open(p, err);
+	if (e == 0)
+		put_sweep(p);
+	return e;
 }
 
 static int put_write(
@@ -133,9 +180,28 @@ static int put_bytes(
 	return r;
 }
 
+/* A name for what has none: -errno. Where that cannot be had after all, the
+ * next put makes its file with a name. */
+static int put_link(struct put *p, int dir, const char *name)
+{
+	char path[PUT_FD_PATH];
+	int e;
+
+	if (linkat(AT_FDCWD, put_fd_path(p, path), dir, name,
+		    AT_SYMLINK_FOLLOW) == 0)
+		return 0;
+	e = errno;
+	if (e == EEXIST || e == ENOSPC || e == EDQUOT || e == EIO || e == EROFS)
+		return -e;
+	__atomic_store_n(&p->b->named, 1, __ATOMIC_RELEASE);
+	return -EAGAIN;
+}
+
 /* Give the bytes their name, if nobody has it. -errno. */
 static int put_name_new(struct put *p, int parent, const char *leaf)
 {
+	if (!p->name[0])
+		return put_link(p, parent, leaf);
 	if (renameat2(p->dir, p->name, parent, leaf, RENAME_NOREPLACE) == 0) {
 		p->name[0] = 0;
 		return 0;
@@ -148,6 +214,15 @@ static int put_name_new(struct put *p, int parent, const char *leaf)
 
 static int put_name_any(struct put *p, int parent, const char *leaf)
 {
+	int r = 0;
+
+	if (!p->name[0]) { /* nothing else takes the place of another */
+		r = put_draw(p, NULL);
+		if (r == 0)
+			r = put_link(p, p->dir, p->name);
+	}
+	if (r < 0)
+		return r;
 	if (renameat(p->dir, p->name, parent, leaf) < 0)
 		return -errno;
 	p->name[0] = 0;

@@ -1,11 +1,15 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -46,6 +50,31 @@ static int put(const char *key)
 	struct pluri_call call = {0};
 
 	return rig.ops->put(rig.b, &call, key, &body, PLURI_PUT_NEW, &rig.err);
+}
+
+static int killed_body(
+	void *arg, uint64_t off, void *to, size_t len, struct pluri_err *err)
+{
+	if (off > 0)
+		(void)kill(getpid(), SIGKILL);
+	return read_body(arg, off, to, len, err);
+}
+
+/* A put of some pieces, whose process is gone after the first. */
+static void put_killed(const char *key, uint32_t flags)
+{
+	const struct pluri_body body = {.size = 8 << 20, .read = killed_body};
+	struct pluri_call call = {0};
+	const pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0) {
+		(void)rig.ops->put(rig.b, &call, key, &body, flags, NULL);
+		_exit(0);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
 }
 
 static int get(const char *key)
@@ -121,6 +150,50 @@ static int tear_down(void **state)
 	rig.ops->close(rig.b);
 	drive_remove(rig.dir);
 	return 0;
+}
+
+static unsigned temporaries(void)
+{
+	DIR *d = opendir(path(".tmp~"));
+	unsigned n = 0;
+
+	for (struct dirent *e; d && (e = readdir(d));)
+		n += e->d_name[0] != '.';
+	if (d)
+		(void)closedir(d);
+	return n;
+}
+
+static bool has_nameless(void)
+{
+	const int fd = open(rig.root, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		(void)close(fd);
+	return fd >= 0;
+}
+
+static void put__killed_half_way__nothing_is_left(void **state)
+{
+	const struct pluri_body body = {.size = 10, .read = read_body};
+	struct pluri_call call = {0};
+
+	(void)state;
+	if (!has_nameless())
+		skip();
+	put_killed("a", PLURI_PUT_NEW);
+	put_killed("a", 0);
+	assert_int_equal(get("a"), -ENOENT);
+	assert_int_equal(temporaries(), 0);
+	assert_int_equal(put("a"), 0);
+	assert_int_equal(put("a"), -EEXIST);
+	assert_int_equal(
+		rig.ops->put(rig.b, &call, "a", &body, 0, &rig.err), 0);
+	assert_int_equal(get("a"), 0);
+	put_killed("a", 0); /* and the old one stays */
+	assert_int_equal(get("a"), 0);
+	assert_int_equal(temporaries(), 0);
+	assert_int_equal(count_all(), 1);
 }
 
 static void root__missing__is_down_not_empty(void **state)
@@ -263,6 +336,7 @@ static void key__name_of_temporaries__is_an_object(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		CASE(put__killed_half_way__nothing_is_left),
 		CASE(root__missing__is_down_not_empty),
 		CASE(root__create__made_once_and_never_again),
 		CASE(open__values_it_cannot_use__refused),
