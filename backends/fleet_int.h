@@ -66,8 +66,6 @@ struct fleet_store {
 	unsigned late;	    /* of in_flight: stuck beyond the deadline */
 	unsigned gets;	    /* of in_flight, not late, and waited for */
 	unsigned rest;	    /* ... all others: fleet_turn.c */
-	unsigned bulk;	    /* of rest: what fills the line */
-	uint64_t read_ms;   /* when a program's read was last seen here */
 	bool witness;	    /* one of them shows how slow it is */
 	unsigned telling;   /* done() callbacks under way */
 	uint64_t answer_ms; /* system monotonic: a plugin call returned */
@@ -129,8 +127,6 @@ void fleet_queue_return(struct fleet_op *op, int code, uint64_t retry_after_ms,
 
 /* fleet_turn.c: who comes first; with the store's lock. */
 bool fleet_turn_waited(const struct fleet_op *op);
-bool fleet_turn_bulk(const struct fleet_op *op);
-void fleet_turn_seen(const struct fleet_op *op); /* comes, or goes */
 struct fleet_op *fleet_turn_first(const struct fleet_store *s); /* may run */
 void fleet_turn_begin(const struct fleet_op *op); /* it runs */
 /* When one that is queued may run though nothing else happens, system

@@ -13,7 +13,6 @@
 #include "base/buf.h"
 
 #define FLEET_FORCE 0x100u /* passes the breaker, not a mark: last resort */
-#define FLEET_READER 0x200u /* of a program's read: fleet_turn.c */
 
 enum fleet_kind { FLEET_GET, FLEET_PUT, FLEET_DEL, FLEET_LIST };
 
@@ -42,7 +41,7 @@ struct fleet_op {
 	atomic_uint refs;
 	enum fleet_kind kind;
 	enum fleet_step step;
-	unsigned flags;	    /* FLEET_BARE, _BACKGROUND, _FORCE, _READER */
+	unsigned flags;	    /* FLEET_BARE, _BACKGROUND, _FORCE */
 	bool trial;	    /* the one call of a half-open breaker */
 	bool counted;	    /* the store's health has heard of it */
 	bool settled;	    /* its outcome is fixed; the body is fenced off */

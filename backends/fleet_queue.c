@@ -51,7 +51,6 @@ static void queue_stop(struct fleet_op *op)
 		op->store->gets--;
 	else
 		op->store->rest--;
-	op->store->bulk -= fleet_turn_bulk(op);
 	queue_unwitness(op);
 }
 
@@ -60,7 +59,6 @@ static void queue_leave(struct fleet_op *op)
 {
 	struct fleet_store *s = op->store;
 
-	fleet_turn_seen(op);
 	if (op->step == FLEET_QUEUED) {
 		TAILQ_REMOVE(&s->queue, op, link);
 		s->queued--;
@@ -300,7 +298,6 @@ static void queue_start(struct fleet_op *op, uint64_t now)
 		s->gets++;
 	else
 		s->rest++;
-	s->bulk += fleet_turn_bulk(op);
 	op->step = FLEET_RUNNING;
 	/* A waiting caller's deadline stands; a put's time runs now */
 	if (op->put)
@@ -377,7 +374,6 @@ static void queue_insert(struct fleet_op *op)
 		TAILQ_INSERT_TAIL(&s->queue, op, link);
 	s->queued++;
 	s->queued_gets += first;
-	fleet_turn_seen(op);
 }
 
 int fleet_queue_add(struct fleet *f, struct fleet_op *op, uint64_t *ret_wait_ms,

@@ -123,7 +123,7 @@ static int read_submit(
 	op->room.cap = r->len;
 	op->off = r->off;
 	op->flags = (racer->up ? 0 : FLEET_FORCE) |
-		    (r->background ? FLEET_BACKGROUND : FLEET_READER);
+		    (r->background ? FLEET_BACKGROUND : 0);
 	op->span_ms = fleet_span_ms(race->f, r->len);
 	if (now + op->span_ms > race->deadline_ms)
 		op->span_ms =

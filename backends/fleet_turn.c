@@ -5,10 +5,6 @@
  *
  * - Waited gets come first, and a quarter of the window is theirs alone; of
  *   either sort one may always run, lest one starves behind the other.
- * - Bulk, that is all of these beyond 256 KiB, shares the line with whatever
- *   else runs: while programs read from this store, and for a second after, two
- *   of them run at once and not more. Few calls fill a line as well as many do;
- *   what more of them add is the wait of others.
  * - With a bound of bytes a second waited gets have their turns among
  *   themselves, and the rest what they leave.
  *
@@ -16,37 +12,9 @@
  */
 #include "backends/fleet_int.h"
 
-#define TURN_BULK 2u /* at once, beside readers */
-#define TURN_BULK_BYTES (256u << 10) /* more is bulk */
-#define TURN_READ_MS 1000u /* after a read the next one is awaited so long */
-
 bool fleet_turn_waited(const struct fleet_op *op)
 {
 	return op->kind == FLEET_GET && !(op->flags & FLEET_BACKGROUND);
-}
-
-bool fleet_turn_bulk(const struct fleet_op *op)
-{
-	if (op->kind == FLEET_PUT)
-		return op->body.size > TURN_BULK_BYTES;
-	return op->kind == FLEET_GET && !fleet_turn_waited(op) &&
-	       op->room.cap > TURN_BULK_BYTES;
-}
-
-void fleet_turn_seen(const struct fleet_op *op)
-{
-	if (op->flags & FLEET_READER)
-		op->store->read_ms = fleet_now_ms();
-}
-
-/* Until when bulk is held back; 0: it is not. */
-static uint64_t turn_yields(const struct fleet_store *s)
-{
-	const uint64_t until = s->read_ms + TURN_READ_MS;
-
-	if (s->read_ms == 0 || s->bulk < TURN_BULK || until <= fleet_now_ms())
-		return 0;
-	return until;
 }
 
 static bool turn_get(const struct fleet_store *s)
@@ -73,7 +41,6 @@ struct fleet_op *fleet_turn_first(const struct fleet_store *s)
 	const uint64_t now = fleet_queue_now_us();
 	const bool get = turn_get(s) && fleet_pace_wait_us(&s->reads, now) == 0;
 	const bool rest = turn_rest(s);
-	const bool yields = turn_yields(s) > 0;
 	const bool down = fleet_pace_wait_us(&s->down, now) == 0;
 	const bool up = fleet_pace_wait_us(&s->up, now) == 0;
 	struct fleet_op *op;
@@ -82,7 +49,7 @@ struct fleet_op *fleet_turn_first(const struct fleet_store *s)
 		return NULL;
 	TAILQ_FOREACH(op, &s->queue, link)
 	{
-		bool may = rest && !(yields && fleet_turn_bulk(op));
+		bool may = rest;
 
 		if (fleet_turn_waited(op))
 			may = get;
@@ -120,7 +87,6 @@ uint64_t fleet_turn_ms(const struct fleet_store *s)
 	const uint64_t reads = fleet_pace_wait_us(&s->reads, now);
 	const uint64_t down = fleet_pace_wait_us(&s->down, now);
 	const uint64_t up = fleet_pace_wait_us(&s->up, now);
-	const uint64_t yields = turn_yields(s);
 	const bool rest = s->queued > s->queued_gets;
 	uint64_t at = UINT64_MAX;
 
@@ -130,7 +96,5 @@ uint64_t fleet_turn_ms(const struct fleet_store *s)
 		turn_sooner(&at, (now + down) / 1000 + 1);
 	if (rest && up)
 		turn_sooner(&at, (now + up) / 1000 + 1);
-	if (rest && yields)
-		turn_sooner(&at, yields + 1);
 	return at;
 }

@@ -31,7 +31,8 @@ WARM_S, COUNT_S = 3, 10
 COLD_READERS = 4
 NEAR_REST_S, BARE_REST_S, SYNC_REST_S = 0.04, 0.02, 0.02
 LOAD = 16 << 20       # bytes of one file of the load
-LOAD_AHEAD = 8        # of them at once; then as fast as the lines take them
+LOAD_AHEAD = 32       # of them at once; then as fast as the lines take them
+LOAD_WARM_S = 15      # until as many puts run at once as ever will
 WASTE = 1 << 20       # ... and of one of those of which most are deleted
 SORTS = ('cold', 'near', 'sync', 'bare')
 
@@ -186,6 +187,7 @@ class Load:
     def running(self):
         thread = threading.Thread(target=self.go)
         thread.start()
+        time.sleep(LOAD_WARM_S)
         try:
             yield
         finally:

@@ -9,8 +9,6 @@
 #include "backends/fleet_int.h"
 #include "tests/unit/backends/fake.h"
 
-#define BULK (300u << 10)
-
 /* --- who asks ------------------------------------------------------------- */
 
 /* A program's read of store 0. */
@@ -76,43 +74,6 @@ static void answered(struct asker *a, unsigned n, int code)
 	}
 }
 
-static int body_read(
-	void *arg, uint64_t off, void *to, size_t len, struct pluri_err *err)
-{
-	(void)arg;
-	(void)off;
-	(void)err;
-	memset(to, 1, len);
-	return 0;
-}
-
-static void put_done(struct fleet_put *p, int code, const struct pluri_err *e)
-{
-	(void)e;
-	assert_int_equal(code, 0);
-	(void)__atomic_add_fetch((unsigned *)p->arg, 1, __ATOMIC_ACQ_REL);
-}
-
-static void put(struct fake_scene *s, struct fleet_put *p, unsigned n,
-	uint64_t bytes, unsigned *done)
-{
-	for (unsigned i = 0; i < n; i++) {
-		p[i] = (struct fleet_put){
-			.key = "k",
-			.body = {.size = bytes, .read = body_read},
-			.done = put_done,
-			.arg = done,
-		};
-		fleet_put(s->fleet, &p[i]);
-	}
-}
-
-static void await_done(unsigned *done, unsigned n)
-{
-	while (__atomic_load_n(done, __ATOMIC_ACQUIRE) < n)
-		(void)sched_yield();
-}
-
 static void await_queued(struct fake_scene *s, unsigned n)
 {
 	struct fleet_store *store = fleet_store_of(s->fleet, 0);
@@ -147,37 +108,6 @@ static void background__wants_all_places__last_one_is_left(void **state)
 	fake_hold(&s->b[0], false);
 	answered(back, 8, 0);
 	answered(&fore, 1, 0);
-}
-
-/* They wait for nothing else, and so go on when nobody reads any more. */
-static void bulk__beside_a_reader__two_at_once(void **state)
-{
-	struct fake_scene *s = *state;
-	struct asker back = {.s = s, .flags = FLEET_BACKGROUND, .bytes = BULK};
-	struct fleet_put p[3];
-	struct fleet_put small;
-	const uint64_t read = fake_soon(0);
-	unsigned done = 0;
-
-	program_reads(s);
-	fake_hold(&s->b[0], true);
-	ask(&back, 1);
-	fake_await_entered(&s->b[0], 2);
-	put(s, p, 3, BULK, &done);
-	fake_await_entered(&s->b[0], 3);
-	put(s, &small, 1, 100, &done); /* is none */
-	fake_await_entered(&s->b[0], 4);
-	assert_true(fake_soon(0) >= read + 1000 || fake_entered(&s->b[0]) == 4);
-	fake_hold(&s->b[0], false);
-	await_done(&done, 4);
-	answered(&back, 1, 0);
-	fake_hold(&s->b[0], true);
-	done = 0;
-	put(s, p, 3, BULK, &done);
-	fake_await_entered(&s->b[0], 4 + 2 + 3);
-	assert_true(fake_soon(0) >= read + 1000);
-	fake_hold(&s->b[0], false);
-	await_done(&done, 3);
 }
 
 /* 350 bytes at 400 a second: the next of them begins 0.8 s later. */
@@ -226,7 +156,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		fake_scene_test(background__wants_all_places__last_one_is_left),
-		fake_scene_test(bulk__beside_a_reader__two_at_once),
 		fake_scene_test(
 			bandwidth__used_up_by_background__read_does_not_wait),
 		fake_scene_test(
