@@ -17,7 +17,7 @@ import subprocess
 import time
 import urllib.parse
 
-from posix_subjects import Failed, call, wait_for
+from posix_subjects import Failed, call, processor, wait_for
 
 KEY, SECRET, REGION = 'testkey', 'testsecret', 'us-east-1'
 OBJECT = 16 << 20   # bytes of an object of the raw ceiling
@@ -226,6 +226,12 @@ class Lab:
     def purge(self, name):
         call(self.script, 'purge', self.dir, name)
 
+    def processor(self):
+        """Seconds that the server has run so far."""
+        pids = [line.split()[0] for line in
+                (self.dir / 'radosgw.pid').read_text().splitlines()]
+        return sum(map(processor, pids))
+
     def stop(self):
         if self.dir.exists():
             subprocess.run([self.script, 'stop', self.dir], check=False)
@@ -263,17 +269,20 @@ def curls(jobs, connections):
 
 
 def raw(lab, paths, total, connections, shm):
-    """Bytes a second up and down that parallel curls get: objects of 16 MiB,
-    so many connections to each way of the paths."""
+    """What parallel curls get, up and down: bytes a second, and the server's
+    seconds for a byte. Objects of 16 MiB, so many connections to each way of
+    the paths."""
     (shm / 'raw.bin').write_bytes(os.urandom(OBJECT))
     count = max(total // OBJECT // len(paths.ports), connections)
     bucket = [lab.bucket() for _ in paths.ports]
-    speeds = []
+    got = []
     for put in (True, False):
         jobs = [curl_list(shm, f'raw-{i}', port, bucket[i], count, put)
                 for i, port in enumerate(paths.ports)]
-        speeds.append(count * len(jobs) * OBJECT / curls(jobs, connections))
+        size, spent = count * len(jobs) * OBJECT, lab.processor()
+        speed = size / curls(jobs, connections)
+        got.append((speed, (lab.processor() - spent) / size))
     for b in bucket:
         lab.purge(b)
     pathlib.Path(shm / 'raw.bin').unlink()
-    return speeds
+    return got

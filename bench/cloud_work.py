@@ -52,11 +52,14 @@ def mib(n, seconds):
 def measured(t, figure, paths, total):
     """MiB/s, what the mount's process took of the processors, and requests."""
     seen, spent = paths.counters(), processor(t.subject.pid)
+    server = t.bench.lab.processor()
     start = time.monotonic()
     yield
     t.note(figure, mib(total, time.monotonic() - start))
     spent = processor(t.subject.pid) - spent
     t.note(figure + '_cpu', spent * (1 << 30) / total)
+    t.note(figure + '_server',
+           (t.bench.lab.processor() - server) * (1 << 30) / total)
     if paths.proxies:
         t.noted(figure, paths.since(seen))
 
@@ -69,8 +72,9 @@ def large(t, key, ways, connections, total):
     with lab.Paths(b.lab, *ways) as paths:
         if not t.subject:
             up, down = lab.raw(b.lab, paths, total, connections, b.shm)
-            t.note('write' + key, up / lab.MIB)
-            t.note('read' + key, down / lab.MIB)
+            for name, (speed, server) in (('write', up), ('read', down)):
+                t.note(name + key, speed / lab.MIB)
+                t.note(name + key + '_server', server * (1 << 30))
             return
         source = b.noise(t.rep, total)
         with t.volume(paths, stores=max(len(ways), 1)) as s:
