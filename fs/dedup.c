@@ -7,6 +7,7 @@
 #include "fs/dedup.h"
 #include "fs/load.h"
 
+#define DEDUP_REST_MS 30000u
 #define DEDUP_TRIES 3u /* while the chunk is on its way to another pack */
 
 /* Reading back what was found for one batch. */
@@ -135,6 +136,9 @@ static void dedup_judge(struct dedup_look *l, unsigned at)
 	if (r == 0)
 		return;
 	d->over = dedup_late(d) || ++d->unread >= DEDUP_UNREAD;
+	if (d->over) /* nor would others find out anything else just now */
+		atomic_store(&d->v->doubt_ms,
+			clock_mono_ms(clock_system()) + DEDUP_REST_MS);
 	if (d->over)
 		log_line(LOG_WARN,
 			"stored chunks cannot be read back: nothing is taken "
@@ -190,6 +194,7 @@ static int dedup_verify(struct dedup *d, struct dedup_item *it, unsigned n,
 	if (d->until_ms == 0)
 		d->until_ms = clock_mono_ms(clock_system()) +
 			      d->v->config->timeout_ms;
+	d->over |= clock_mono_ms(clock_system()) < atomic_load(&d->v->doubt_ms);
 	l->d = d;
 	l->got = got;
 	l->load = (struct load){

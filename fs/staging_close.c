@@ -56,7 +56,7 @@ static int staging_finish(
 	r = pack_close(p->writer, &seal, err);
 	atomic_store(&p->unsynced, true);
 	if (r >= 0)
-		r = staging_sync_ahead(s, p, err);
+		staging_sync_ahead(s, p);
 	if (r >= 0) {
 		/* The row says what the index of the file must bear out. */
 		commit_enter(s->v->commit);

@@ -80,10 +80,10 @@ void staging_close_pending(struct staging *s);
 /* Forget a pack's descriptor; with s->lock held. */
 void staging_unlist(struct staging *s, struct staging_pack *p);
 
-/* A finished pack, while nobody waits: so the commit has nothing of it left. A
- * failure counts as one of staging_sync(), since the kernel tells it once. */
-int staging_sync_ahead(struct staging *s, struct staging_pack *p,
-	struct pluri_err *err);
+/* A finished pack, while nobody waits: so the commit has nothing of it left. By
+ * a description of its own: the kernel tells each of a failure once, and the
+ * commit is to hear of it. */
+void staging_sync_ahead(struct staging *s, const struct staging_pack *p);
 
 /* At open: into the file what only the database is sure to have of it. */
 int staging_sync_replay(struct staging *s, uint64_t num, int fd,

@@ -9,6 +9,7 @@
  * the very bytes, so no nonce seals two texts.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -109,18 +110,16 @@ int staging_sync(struct staging *s, struct pluri_err *err)
 	return r < 0 ? r : 0;
 }
 
-int staging_sync_ahead(
-	struct staging *s, struct staging_pack *p, struct pluri_err *err)
+void staging_sync_ahead(struct staging *s, const struct staging_pack *p)
 {
-	int r;
+	char name[STAGING_NAME];
+	const int fd = openat(s->v->packs_fd, staging_name(&p->row.id, name),
+		O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-	if (fdatasync(p->fd) == 0)
-		return 0;
-	r = -errno;
-	(void)pthread_mutex_lock(&s->lock);
-	s->sync_failed = r;
-	(void)pthread_mutex_unlock(&s->lock);
-	return sync_fail(s, r, err);
+	if (fd < 0)
+		return;
+	(void)fdatasync(fd);
+	(void)close(fd);
 }
 
 struct sync_replay {

@@ -59,6 +59,7 @@ struct volume {
 			   it holds are its own */
 	_Atomic unsigned xattrs; /* fs/xattr.h */
 	_Atomic uint64_t asked_ms; /* repack_yield() */
+	_Atomic uint64_t doubt_ms; /* fs/dedup.c: nothing is read back before */
 };
 
 /*

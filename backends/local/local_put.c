@@ -187,9 +187,11 @@ static int put_link(struct put *p, int dir, const char *name)
 	char path[PUT_FD_PATH];
 	int e;
 
+	/* Some filesystems (btrfs, long) record nothing of a file that has no
+	 * name when it is synced: once more, with one. */
 	if (linkat(AT_FDCWD, put_fd_path(p, path), dir, name,
 		    AT_SYMLINK_FOLLOW) == 0)
-		return 0;
+		return fsync(p->fd) < 0 ? -errno : 0;
 	e = errno;
 	if (e == EEXIST || e == ENOSPC || e == EDQUOT || e == EIO || e == EROFS)
 		return -e;
