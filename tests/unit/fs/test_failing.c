@@ -69,8 +69,7 @@ static void *closer(void *arg)
 	return NULL;
 }
 
-static void fsync__beside_a_closing_pack__hears_that_the_disk_failed(
-	void **state)
+static void fsync__pack_closes_on_a_bad_disk__eio(void **state)
 {
 	static uint8_t data[300 << 10];
 	pthread_t thread;
@@ -101,8 +100,7 @@ static void fsync__beside_a_closing_pack__hears_that_the_disk_failed(
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(
-			fsync__beside_a_closing_pack__hears_that_the_disk_failed),
+		cmocka_unit_test(fsync__pack_closes_on_a_bad_disk__eio),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
