@@ -66,6 +66,7 @@ struct fleet_store {
 	unsigned late;	    /* of in_flight: stuck beyond the deadline */
 	unsigned gets;	    /* of in_flight, not late, and waited for */
 	unsigned rest;	    /* ... all others: fleet_turn.c */
+	bool got;	    /* the last that began was waited for */
 	bool witness;	    /* one of them shows how slow it is */
 	unsigned telling;   /* done() callbacks under way */
 	uint64_t answer_ms; /* system monotonic: a plugin call returned */

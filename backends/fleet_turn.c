@@ -4,7 +4,8 @@
  * background.
  *
  * - Waited gets come first, and a quarter of the window is theirs alone; of
- *   either sort one may always run, lest one starves behind the other.
+ *   either sort one may always run, lest one starves behind the other. Where
+ *   only one call may run at all, they take turns.
  * - With a bound of bytes a second waited gets have their turns among
  *   themselves, and the rest what they leave.
  *
@@ -36,11 +37,10 @@ static bool turn_rest(const struct fleet_store *s)
 	       (s->rest == 0 || (all < calls && s->rest + own < calls));
 }
 
-struct fleet_op *fleet_turn_first(const struct fleet_store *s)
+/* The first of those that may run now, in the queue's order. */
+static struct fleet_op *turn_find(
+	const struct fleet_store *s, uint64_t now, bool get, bool rest)
 {
-	const uint64_t now = fleet_queue_now_us();
-	const bool get = turn_get(s) && fleet_pace_wait_us(&s->reads, now) == 0;
-	const bool rest = turn_rest(s);
 	const bool down = fleet_pace_wait_us(&s->down, now) == 0;
 	const bool up = fleet_pace_wait_us(&s->up, now) == 0;
 	struct fleet_op *op;
@@ -63,10 +63,23 @@ struct fleet_op *fleet_turn_first(const struct fleet_store *s)
 	return NULL;
 }
 
+struct fleet_op *fleet_turn_first(const struct fleet_store *s)
+{
+	const uint64_t now = fleet_queue_now_us();
+	const bool get = turn_get(s) && fleet_pace_wait_us(&s->reads, now) == 0;
+	const bool rest = turn_rest(s);
+	struct fleet_op *op = NULL;
+
+	if (s->threads_max == 1 && s->got && s->queued > s->queued_gets)
+		op = turn_find(s, now, false, rest);
+	return op ? op : turn_find(s, now, get, rest);
+}
+
 void fleet_turn_begin(const struct fleet_op *op)
 {
 	struct fleet_store *s = op->store;
 
+	s->got = fleet_turn_waited(op);
 	if (op->kind == FLEET_PUT)
 		fleet_pace_begin(&s->up, op->body.size, op->start_us);
 	if (op->kind == FLEET_GET)

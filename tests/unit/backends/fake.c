@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "backends/fleet_int.h"
 #include "tests/unit/backends/fake.h"
 
 #define FAKE_PATIENCE_MS 10000u
@@ -313,6 +314,22 @@ int fake_scene_free(void **state)
 		fake_await_closed(&s->b[i]);
 	free(s);
 	return 0;
+}
+
+void fake_await_queued(struct fake_scene *s, unsigned n)
+{
+	struct fleet_store *store = fleet_store_of(s->fleet, 0);
+	const uint64_t until = fake_soon(FAKE_PATIENCE_MS);
+	unsigned queued;
+
+	do {
+		assert_true(fake_soon(0) < until);
+		(void)sched_yield();
+		(void)pthread_mutex_lock(&store->lock);
+		queued = store->queued;
+		(void)pthread_mutex_unlock(&store->lock);
+	} while (queued != n);
+	fleet_pool_unref(store);
 }
 
 int fake_get(struct fake_scene *s, unsigned store, uint64_t ms, unsigned flags,

@@ -70,6 +70,8 @@ int fake_scene_free(void **state); /* releases all, checks all is closed */
 	cmocka_unit_test_setup_teardown(f, fake_scene_new, fake_scene_free)
 
 uint64_t fake_soon(uint64_t ms); /* a deadline */
+/* Wait (10 s at most) until n calls of store 0 are in its queue. */
+void fake_await_queued(struct fake_scene *s, unsigned n);
 int fake_get(struct fake_scene *s, unsigned store, uint64_t ms, unsigned flags,
 	struct pluri_err *err);
 /* Read what stores 0 to 2 all have: which answered, or a code. */

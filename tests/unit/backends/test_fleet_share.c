@@ -203,22 +203,6 @@ static void await_none(unsigned *left)
 		(void)sched_yield();
 }
 
-static void await_queued(struct fake_scene *s, unsigned n)
-{
-	struct fleet_store *store = fleet_store_of(s->fleet, 0);
-	const uint64_t until = fake_soon(10000);
-	unsigned queued;
-
-	do {
-		assert_true(fake_soon(0) < until);
-		(void)sched_yield();
-		(void)pthread_mutex_lock(&store->lock);
-		queued = store->queued;
-		(void)pthread_mutex_unlock(&store->lock);
-	} while (queued != n);
-	fleet_pool_unref(store);
-}
-
 static void *get_main(void *arg)
 {
 	return fake_get(arg, 0, 5000, 0, NULL) == 0 ? NULL : arg;
@@ -250,7 +234,7 @@ static void puts__all_places_wanted__one_kept_for_a_get(void **state)
 	fake_hold(&s->b[0], true);
 	put_start(s, p, 8, &left);
 	fake_await_entered(&s->b[0], 3);
-	await_queued(s, 5);
+	fake_await_queued(s, 5);
 	get_start(s, &t, 1);
 	fake_await_entered(&s->b[0], 4);
 	assert_string_equal(s->b[0].trace, "pppg");
@@ -275,7 +259,7 @@ static void get__behind_queued_puts__overtakes_them(void **state)
 	put_start(s, p, 3, &left);
 	fake_await_entered(&b, 1);
 	get_start(s, &t, 1);
-	await_queued(s, 3);
+	fake_await_queued(s, 3);
 	fake_hold(&b, false);
 	get_end(&t, 1);
 	await_none(&left);
@@ -294,14 +278,35 @@ static void put__behind_queued_gets__does_not_starve(void **state)
 	fake_hold(&s->b[0], true);
 	get_start(s, t, 24);
 	fake_await_entered(&s->b[0], 4);
-	await_queued(s, 20);
+	fake_await_queued(s, 20);
 	put_start(s, &p, 1, &left);
-	await_queued(s, 21);
+	fake_await_queued(s, 21);
 	fake_hold(&s->b[0], false);
 	get_end(t, 24);
 	await_none(&left);
 	/* It had the first place that became free */
 	assert_non_null(memchr(s->b[0].trace, 'p', 16));
+}
+
+/* Reads that never end would hold uploads up for ever. */
+static void turns__one_connection__one_of_each(void **state)
+{
+	struct fake_scene *s = *state;
+	unsigned left = 0;
+	struct put p[3];
+	pthread_t t[4];
+
+	fleet_limit(s->fleet, 0, &(struct fleet_limits){.connections = 1});
+	fake_hold(&s->b[0], true);
+	get_start(s, t, 1);
+	fake_await_entered(&s->b[0], 1);
+	put_start(s, p, 3, &left);
+	get_start(s, t + 1, 3);
+	fake_await_queued(s, 6);
+	fake_hold(&s->b[0], false);
+	get_end(t, 4);
+	await_none(&left);
+	assert_string_equal(s->b[0].trace, "gpgpgpg");
 }
 
 static void limit__two_connections__no_more_at_once(void **state)
@@ -315,7 +320,7 @@ static void limit__two_connections__no_more_at_once(void **state)
 	fake_hold(&s->b[0], true);
 	get_start(s, t, 8);
 	fake_await_entered(&s->b[0], 2);
-	await_queued(s, 6);
+	fake_await_queued(s, 6);
 	assert_int_equal(fake_entered(&s->b[0]), 2);
 	fake_hold(&s->b[0], false);
 	get_end(t, 8);
@@ -381,6 +386,7 @@ int main(void)
 		fake_scene_test(puts__all_places_wanted__one_kept_for_a_get),
 		fake_scene_test(get__behind_queued_puts__overtakes_them),
 		fake_scene_test(put__behind_queued_gets__does_not_starve),
+		fake_scene_test(turns__one_connection__one_of_each),
 		fake_scene_test(limit__two_connections__no_more_at_once),
 		fake_scene_test(limit__bandwidth__calls_take_turns),
 		fake_scene_test(window__times_out__halved),

@@ -74,20 +74,6 @@ static void answered(struct asker *a, unsigned n, int code)
 	}
 }
 
-static void await_queued(struct fake_scene *s, unsigned n)
-{
-	struct fleet_store *store = fleet_store_of(s->fleet, 0);
-	unsigned queued;
-
-	do {
-		(void)sched_yield();
-		(void)pthread_mutex_lock(&store->lock);
-		queued = store->queued;
-		(void)pthread_mutex_unlock(&store->lock);
-	} while (queued != n);
-	fleet_pool_unref(store);
-}
-
 /* --- the rules ------------------------------------------------------------ */
 
 static void background__wants_all_places__last_one_is_left(void **state)
@@ -100,11 +86,11 @@ static void background__wants_all_places__last_one_is_left(void **state)
 	fake_hold(&s->b[0], true);
 	ask(back, 8);
 	fake_await_entered(&s->b[0], 3);
-	await_queued(s, 5);
+	fake_await_queued(s, 5);
 	assert_int_equal(fake_entered(&s->b[0]), 3);
 	ask(&fore, 1);
 	fake_await_entered(&s->b[0], 4);
-	await_queued(s, 5);
+	fake_await_queued(s, 5);
 	fake_hold(&s->b[0], false);
 	answered(back, 8, 0);
 	answered(&fore, 1, 0);
