@@ -99,11 +99,19 @@ static bool repack_tried(const struct repack *r, uint64_t pack)
 	return false;
 }
 
+/* Is there room to remember what is copied? Packs that need no copies go all
+ * the same. */
+static bool repack_room(const struct repack *r)
+{
+	return r->copies < REPACK_COPIES / 2 &&
+	       r->sources + r->poor < REPACK_SOURCES;
+}
+
 static bool repack_poor(const struct repack *r, const struct garbage_use *u)
 {
 	const int percent = r->v->config->repack_percent;
 
-	if (repack_tried(r, u->pack))
+	if (!repack_room(r) || repack_tried(r, u->pack))
 		return false;
 	return repack_size(u) * 100 < u->bytes * (uint64_t)percent;
 }
@@ -237,9 +245,7 @@ static int repack_find(struct repack *r, bool *ret_more, struct pluri_err *err)
 {
 	int e;
 
-	if (clock_mono_ms(clock_system()) < r->scan_next_ms ||
-		r->copies >= REPACK_COPIES / 2 ||
-		r->sources + REPACK_PACKS > REPACK_SOURCES)
+	if (clock_mono_ms(clock_system()) < r->scan_next_ms)
 		return 0;
 	e = repack_scan(r, err);
 	if (e < 0)
