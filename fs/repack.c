@@ -116,10 +116,14 @@ static bool repack_poor(const struct repack *r, const struct garbage_use *u)
 	return repack_size(u) * 100 < u->bytes * (uint64_t)percent;
 }
 
+/* It has its turn to end, or it is empty until copies in it take rows over. */
 static bool repack_waiting(const struct repack *r, uint64_t pack)
 {
 	for (unsigned i = 0; i < r->cools; i++)
 		if (r->cool[i].pack == pack)
+			return true;
+	for (unsigned i = 0; i < r->copies; i++)
+		if (r->copy[i].to.pack == pack)
 			return true;
 	return false;
 }

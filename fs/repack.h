@@ -25,7 +25,8 @@
  * - A new pack's bodies are not read back, as a move does: each object's
  *   length, and its header with the sums of pack and body, are asked for before
  *   (3). Its bytes are believed as those of any fresh pack are (A1), frames are
- *   authenticated (I9), and the old objects are there for keep_deleted.
+ *   authenticated (I9), and the old objects are there for keep_deleted. What a
+ *   store has lost, or garbled, is looked at twice; then the policy rests.
  * - A pack ends (4) in a bracket that finds no chunk and no move in it. From
  *   then on no row can lead there: a chunk's row is made for a pack that has a
  *   row (chunks_add), numbers are never given twice. Before anything is deleted

@@ -257,6 +257,8 @@ static int copy_look(struct copy_job *j, struct pluri_err *err)
 	if (roster_policy(j->r->v->roster, j->pack.policy, &j->pol) < 0 &&
 		roster_policy(j->r->v->roster, 0, &j->pol) < 0)
 		return pluri_fail(err, EIO, "there is no default policy");
+	if (repack_look_held(j->r, j->pol.num))
+		return 0;
 	return repack_well(j->r->v, j->pol.num);
 }
 

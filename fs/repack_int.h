@@ -22,6 +22,13 @@ struct repack_copy {
 	uint64_t pack, off;
 	struct chunk_row to;
 	bool seen; /* the objects of that pack were looked at */
+	bool doubted; /* ... and were not as they should be, once */
+};
+
+/* Of a policy whose stores did not keep what they took: nothing is copied
+ * before until_ms. */
+struct repack_hold {
+	uint64_t until_ms, wait_ms;
 };
 
 struct repack_cool { /* also: a pack that is not tried before due_ms */
@@ -50,6 +57,7 @@ struct repack {
 	struct repack_cool cool[REPACK_COOLING];
 	struct repack_cool bad[REPACK_BAD]; /* a ring */
 	unsigned bads;
+	struct repack_hold hold[PLURI_POLICIES_MAX]; /* by number */
 	uint64_t pace_ms; /* nothing is copied before */
 	uint64_t delete_next_ms; /* no grave is looked at before, */
 	uint64_t look_next_ms; /* ... and no new pack's objects */
@@ -63,9 +71,11 @@ bool repack_pace(struct repack *r, uint32_t bytes);
 
 /* Living chunks of r->pack[] into open packs; what cannot be read stays. */
 int repack_copy_all(struct repack *r, struct pluri_err *err);
-/* Objects of new packs that are stored; copies in one whose objects are not
- * what was put are forgotten. */
+/* Objects of new packs that are stored; copies in one whose objects are, twice,
+ * not what was put are forgotten, and the policy rests. */
 int repack_look(struct repack *r, struct pluri_err *err);
+/* Does it? */
+bool repack_look_held(const struct repack *r, uint32_t policy);
 /* Copies whose pack was looked at take the chunk's row over. */
 int repack_copy_switch(struct repack *r, struct pluri_err *err);
 

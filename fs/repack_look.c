@@ -12,7 +12,10 @@
 #include "fs/repack_int.h"
 #include "fs/roster.h"
 
-#define LOOK_AGAIN_MS 10000u /* at what a store did not answer */
+#define LOOK_AGAIN_MS 10000u /* at what a store did not answer, or lacked */
+#define LOOK_HOLD_MS 600000u /* then nothing is copied, doubling... */
+#define LOOK_HOLD_MAX_MS 86400000u /* ...to a day */
+#define LOOK_DOUBT 2
 
 static int look_stop(void *arg)
 {
@@ -77,18 +80,17 @@ static int look_one(struct repack *r, const struct fetch_place *at, unsigned i,
 	return 1;
 }
 
-/* As look_one, of all its objects; 0 also while one is not stored yet. */
-static int look_pack(struct repack *r, uint64_t pack, struct pluri_err *err)
+/* As look_one, of all its objects; 0 also while one is not stored yet. -ESTALE:
+ * the pack is gone. */
+static int look_pack(struct repack *r, uint64_t pack, struct fetch_place *at,
+	struct pluri_err *err)
 {
-	struct fetch_place at;
-	int e = look_place(r, pack, &at, err);
+	int e = look_place(r, pack, at, err);
 
-	if (e == -ESTALE)
-		return pluri_fail(err, EBADMSG, "it is gone");
-	if (e < 0 || at.n < at.pack.k + at.pack.m)
+	if (e < 0 || at->n < at->pack.k + at->pack.m)
 		return e < 0 ? e : 0;
-	for (unsigned i = 0; i < at.n; i++) {
-		e = look_one(r, &at, i, err);
+	for (unsigned i = 0; i < at->n; i++) {
+		e = look_one(r, at, i, err);
 		if (e == 0)
 			r->look_next_ms =
 				clock_mono_ms(clock_system()) + LOOK_AGAIN_MS;
@@ -96,6 +98,51 @@ static int look_pack(struct repack *r, uint64_t pack, struct pluri_err *err)
 			return e;
 	}
 	return 1;
+}
+
+bool repack_look_held(const struct repack *r, uint32_t policy)
+{
+	return policy < PLURI_POLICIES_MAX &&
+	       clock_mono_ms(clock_system()) < r->hold[policy].until_ms;
+}
+
+/* What such stores take would be copied again and again. */
+static void look_hold(struct repack *r, uint32_t policy)
+{
+	struct repack_hold *h = &r->hold[policy % PLURI_POLICIES_MAX];
+
+	if (repack_look_held(r, policy))
+		return;
+	h->wait_ms = h->wait_ms ? 2 * h->wait_ms : LOOK_HOLD_MS;
+	if (h->wait_ms > LOOK_HOLD_MAX_MS)
+		h->wait_ms = LOOK_HOLD_MAX_MS;
+	h->until_ms = clock_mono_ms(clock_system()) + h->wait_ms;
+}
+
+/* As look_pack of c's; LOOK_DOUBT before -EBADMSG: what is said once, of an
+ * object put just now, is not believed. */
+static int look_judge(
+	struct repack *r, const struct repack_copy *c, struct pluri_err *err)
+{
+	struct fetch_place at = {0};
+	const int e = look_pack(r, c->to.pack, &at, err);
+	struct repack_hold *h = &r->hold[at.pack.policy % PLURI_POLICIES_MAX];
+
+	if (e > 0)
+		h->wait_ms = 0;
+	if (e != -EBADMSG)
+		return e;
+	if (!c->doubted) {
+		r->look_next_ms = clock_mono_ms(clock_system()) + LOOK_AGAIN_MS;
+		return LOOK_DOUBT;
+	}
+	look_hold(r, at.pack.policy);
+	log_line(LOG_ERROR,
+		"pack number %llu: %s; what was copied there stays where it "
+		"was, and its policy's packs are not repacked for %llu minutes",
+		(unsigned long long)c->to.pack, err->text,
+		(unsigned long long)h->wait_ms / 60000);
+	return e;
 }
 
 int repack_look(struct repack *r, struct pluri_err *err)
@@ -111,20 +158,16 @@ int repack_look(struct repack *r, struct pluri_err *err)
 		struct repack_copy *c = &r->copy[i];
 
 		if (c->to.pack != last)
-			e = look_pack(r, c->to.pack, &why);
-		if (e == -EBADMSG && c->to.pack != last)
-			log_line(LOG_ERROR,
-				"pack number %llu: %s; what was copied there "
-				"stays where it was",
-				(unsigned long long)c->to.pack, why.text);
+			e = look_judge(r, c, &why);
 		last = c->to.pack;
-		if (e == -EBADMSG)
+		if (e == -EBADMSG || e == -ESTALE)
 			continue;
 		if (e < 0 && err)
 			*err = why;
-		c->seen = e > 0;
 		if (e < 0)
 			return e;
+		c->seen = e == 1;
+		c->doubted |= e == LOOK_DOUBT;
 		r->copy[keep++] = *c;
 	}
 	r->copies = keep;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "tests/unit/fs/yard.h"
 
 /* As if many more had been copied, of packs that nobody has. */
@@ -64,10 +65,88 @@ static void copies__very_many_wait__dead_packs_go(void **state)
 	}
 }
 
+/* --- stores that lose what they took -------------------------------------- */
+
+static void yard_lost(struct yard *y)
+{
+	yard_begin(y, VOLUME);
+	log_limit((enum log_level) - 1); /* it is to be told */
+	yard_poor(y);
+	house_fault(&y->h, "notfound op=get key=packs/\n");
+	yard_turn(y);
+	assert_int_equal(y->h.v->repack->copies, 3);
+	assert_true(house_paid(&y->h, 20000));
+	yard_turn(y);
+	assert_int_equal(y->h.v->repack->copies, 3); /* not believed yet */
+}
+
+static void copies__store_has_lost_them__not_made_again_and_again(void **state)
+{
+	struct repack_stats s;
+	struct repack *r;
+	struct yard y;
+
+	(void)state;
+	yard_lost(&y);
+	r = y.h.v->repack;
+	for (unsigned i = 0; i < 4; i++) {
+		r->look_next_ms = 0;
+		yard_turn(&y);
+		assert_true(house_paid(&y.h, 20000));
+	}
+	repack_stats(r, &s);
+	assert_int_equal(s.copied, 3);
+	assert_int_equal(s.switched, 0);
+	assert_int_equal(r->copies, 0);
+	assert_true(repack_look_held(r, 0));
+	yard_check(&y);
+	for (unsigned i = 0; i < 3; i++) { /* nor when it is tried again */
+		r->hold[0].until_ms = 0;
+		for (unsigned k = 0; k < 4; k++) {
+			r->look_next_ms = 0;
+			yard_turn(&y);
+			assert_true(house_paid(&y.h, 20000));
+		}
+	}
+	repack_stats(r, &s);
+	assert_int_equal(s.copied, 12);
+	assert_int_equal(r->hold[0].wait_ms, 8 * 600000);
+	house_fault(&y.h, "");
+	r->hold[0].until_ms = 0;
+	yard_collect(&y);
+	repack_stats(r, &s);
+	assert_int_equal(s.switched, 3);
+	assert_int_equal(r->hold[0].wait_ms, 0);
+	yard_check_all(&y);
+	house_free(&y.h);
+}
+
+static void copies__said_to_be_lost_once__looked_at_again(void **state)
+{
+	struct repack_stats s;
+	struct yard y;
+
+	(void)state;
+	yard_lost(&y);
+	house_fault(&y.h, "");
+	yard_turn(&y);
+	assert_int_equal(y.h.v->repack->copies, 3); /* not at once */
+	y.h.v->repack->look_next_ms = 0;
+	yard_collect(&y);
+	repack_stats(y.h.v->repack, &s);
+	assert_int_equal(s.copied, 3);
+	assert_int_equal(s.switched, 3);
+	yard_check_all(&y);
+	house_free(&y.h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(copies__very_many_wait__dead_packs_go),
+		cmocka_unit_test(
+			copies__store_has_lost_them__not_made_again_and_again),
+		cmocka_unit_test(copies__said_to_be_lost_once__looked_at_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
