@@ -288,7 +288,7 @@ int fake_scene_new(void **state)
 	const struct fleet_options o = {
 		.clock = &s->clock.clock,
 		.retry_ms = 1,
-		.timeout_ms = 1000,
+		.timeout_ms = 10000,
 	};
 
 	fake_clock_init(&s->clock);

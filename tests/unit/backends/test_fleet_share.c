@@ -16,6 +16,32 @@ static unsigned gets_of(struct fake_scene *s, unsigned store)
 	return (unsigned)fake_health(s, store).gets;
 }
 
+static bool within(unsigned n, unsigned from, unsigned to)
+{
+	return from <= n && n <= to;
+}
+
+/*
+ * What is measured are real milliseconds, and a machine that is busy with other
+ * things blurs them: then another attempt tells. What is wrong is wrong in
+ * each.
+ */
+#define ATTEMPTS 6u
+
+static void in_one_attempt(bool (*holds)(struct fake_scene *s))
+{
+	bool good = false;
+
+	for (unsigned i = 0; i < ATTEMPTS && !good; i++) {
+		void *scene = NULL;
+
+		(void)fake_scene_new(&scene);
+		good = holds(scene);
+		(void)fake_scene_free(&scene);
+	}
+	assert_true(good);
+}
+
 /* --- nearest first -------------------------------------------------------- */
 
 /* How many of n reads store 0, 1 or 2 answered. */
@@ -28,54 +54,71 @@ static unsigned answered_by(struct fake_scene *s, unsigned store, unsigned n)
 	return count;
 }
 
-static void nearest__three_distances__nearly_all_reads(void **state)
+static bool nearly_all(struct fake_scene *s)
 {
-	struct fake_scene *s = *state;
-
 	fake_delay(&s->b[0], 60);
 	fake_delay(&s->b[1], 20);
 	fake_delay(&s->b[2], 2);
 	(void)answered_by(s, 2, 3);
-	assert_in_range(answered_by(s, 2, 100), 95, 100);
-	assert_in_range(gets_of(s, 0) + gets_of(s, 1), 2, 10);
+	return within(answered_by(s, 2, 100), 95, 100) &&
+	       within(gets_of(s, 0) + gets_of(s, 1), 2, 10);
 }
 
-static void swap(struct fake_scene *s)
+static void nearest__three_distances__nearly_all_reads(void **state)
 {
+	(void)state;
+	in_one_attempt(nearly_all);
+}
+
+static bool swap(struct fake_scene *s)
+{
+	bool near;
+
 	fake_delay(&s->b[0], 60);
 	fake_delay(&s->b[1], 20);
 	fake_delay(&s->b[2], 2);
-	assert_in_range(answered_by(s, 2, 200), 180, 200);
+	near = within(answered_by(s, 2, 200), 180, 200);
 	fake_delay(&s->b[0], 2);
 	fake_delay(&s->b[2], 60);
+	return near;
+}
+
+static bool found_by_samples(struct fake_scene *s)
+{
+	if (!swap(s))
+		return false;
+	for (unsigned i = 0; i < 11; i++) {
+		fake_clock_move(&s->clock, 5100);
+		(void)answered_by(s, 0, 12);
+	}
+	return within(answered_by(s, 0, 100), 95, 100);
 }
 
 /* The near one becomes far, and the other way round: reads take samples. */
 static void nearest__distances_swapped__found_within_a_minute(void **state)
 {
-	struct fake_scene *s = *state;
-
-	swap(s);
-	for (unsigned i = 0; i < 11; i++) {
-		fake_clock_move(&s->clock, 5100);
-		(void)answered_by(s, 0, 12);
-	}
-	assert_in_range(answered_by(s, 0, 100), 95, 100);
+	(void)state;
+	in_one_attempt(found_by_samples);
 }
 
-/* With few reads nothing may be asked in addition, but stores are greeted. */
-static void nearest__swapped_and_few_reads__two_greetings_do(void **state)
+static bool found_by_greetings(struct fake_scene *s)
 {
-	struct fake_scene *s = *state;
-
-	swap(s);
+	if (!swap(s))
+		return false;
 	for (unsigned i = 0; i < 2; i++) {
 		fake_clock_move(&s->clock, 29000);
 		for (unsigned store = 0; store < FAKE_STORES; store++)
 			assert_int_equal(
 				fake_get(s, store, 5000, FLEET_BARE, NULL), 0);
 	}
-	assert_in_range(answered_by(s, 0, 40), 38, 40);
+	return within(answered_by(s, 0, 40), 38, 40);
+}
+
+/* With few reads nothing may be asked in addition, but stores are greeted. */
+static void nearest__swapped_and_few_reads__two_greetings_do(void **state)
+{
+	(void)state;
+	in_one_attempt(found_by_greetings);
 }
 
 /* --- equals share --------------------------------------------------------- */
@@ -99,6 +142,7 @@ static void *reader_main(void *arg)
 static void read_at_once(struct fake_scene *s, unsigned readers, unsigned reads)
 {
 	struct reader r[16];
+	unsigned failures = 0;
 
 	for (unsigned i = 0; i < readers; i++) {
 		r[i] = (struct reader){.s = s, .reads = reads};
@@ -107,30 +151,35 @@ static void read_at_once(struct fake_scene *s, unsigned readers, unsigned reads)
 			0);
 	}
 	for (unsigned i = 0; i < readers; i++) {
-		void *failed;
+		void *failed = NULL;
 
-		assert_int_equal(pthread_join(r[i].thread, &failed), 0);
-		assert_null(failed);
+		(void)pthread_join(r[i].thread, &failed);
+		failures += failed != NULL;
 	}
+	assert_int_equal(failures, 0);
 }
 
-static void equal__many_readers__each_a_fair_part(void **state)
+static bool fair_parts(struct fake_scene *s)
 {
-	struct fake_scene *s = *state;
+	bool fair = true;
 
 	for (unsigned i = 0; i < FAKE_STORES; i++)
 		fake_delay(&s->b[i], 10);
 	read_at_once(s, 12, 25);
-	/* One may look slow by chance, on a busy machine: not two */
+	/* One may look slow by chance: not two */
 	for (unsigned i = 0; i < FAKE_STORES; i++)
-		assert_in_range(gets_of(s, i), 1, 220);
+		fair = fair && within(gets_of(s, i), 1, 220);
+	return fair;
 }
 
-static void throttled__one_of_three__asked_less_until_it_is_well(void **state)
+static void equal__many_readers__each_a_fair_part(void **state)
 {
-	struct fake_scene *s = *state;
-	unsigned before;
+	(void)state;
+	in_one_attempt(fair_parts);
+}
 
+static bool throttled_is_avoided(struct fake_scene *s)
+{
 	for (unsigned i = 0; i < FAKE_STORES; i++) {
 		fake_delay(&s->b[i], 10);
 		assert_int_equal(fake_get(s, i, 5000, 0, NULL), 0);
@@ -142,17 +191,32 @@ static void throttled__one_of_three__asked_less_until_it_is_well(void **state)
 	assert_int_equal(fake_health(s, 0).window, 4);
 	fake_say(&s->b[1], -EBUSY, 0);
 	read_at_once(s, 8, 25);
-	assert_in_range(gets_of(s, 1), 3, 5);
-	assert_true(gets_of(s, 0) + gets_of(s, 2) >= 200);
-	/* Sampled now and then, it has its part again when it is well */
+	return within(gets_of(s, 1), 3, 5) &&
+	       gets_of(s, 0) + gets_of(s, 2) >= 200;
+}
+
+/* Sampled now and then, it has its part again when it is well. */
+static bool throttled_for_a_while(struct fake_scene *s)
+{
+	unsigned before;
+
+	if (!throttled_is_avoided(s))
+		return false;
 	fake_say(&s->b[1], 0, 0);
 	fake_clock_move(&s->clock, 3200);
 	for (unsigned i = 0; i < 12; i++)
 		assert_int_equal(fake_get(s, 1, 5000, 0, NULL), 0);
-	assert_in_range(fake_health(s, 1).window, 3, 4);
+	if (!within(fake_health(s, 1).window, 3, 4))
+		return false;
 	before = gets_of(s, 1);
 	read_at_once(s, 8, 25);
-	assert_in_range(gets_of(s, 1) - before, 15, 140);
+	return within(gets_of(s, 1) - before, 15, 140);
+}
+
+static void throttled__one_of_three__asked_less_until_it_is_well(void **state)
+{
+	(void)state;
+	in_one_attempt(throttled_for_a_while);
 }
 
 /* --- within one store ----------------------------------------------------- */
@@ -205,7 +269,7 @@ static void await_none(unsigned *left)
 
 static void *get_main(void *arg)
 {
-	return fake_get(arg, 0, 5000, 0, NULL) == 0 ? NULL : arg;
+	return fake_get(arg, 0, 10000, 0, NULL) == 0 ? NULL : arg;
 }
 
 static void get_start(struct fake_scene *s, pthread_t *t, unsigned n)
@@ -216,12 +280,15 @@ static void get_start(struct fake_scene *s, pthread_t *t, unsigned n)
 
 static void get_end(pthread_t *t, unsigned n)
 {
-	for (unsigned i = 0; i < n; i++) {
-		void *failed;
+	unsigned failures = 0;
 
-		assert_int_equal(pthread_join(t[i], &failed), 0);
-		assert_null(failed);
+	for (unsigned i = 0; i < n; i++) {
+		void *failed = NULL;
+
+		(void)pthread_join(t[i], &failed);
+		failures += failed != NULL;
 	}
+	assert_int_equal(failures, 0);
 }
 
 static void puts__all_places_wanted__one_kept_for_a_get(void **state)
@@ -346,7 +413,8 @@ static void window__times_out__halved(void **state)
 	struct fake_scene *s = *state;
 
 	fake_hold(&s->b[0], true);
-	assert_int_equal(fake_get(s, 0, 20, 0, NULL), -ETIMEDOUT);
+	while (fake_entered(&s->b[0]) == 0) /* else it timed out in the queue */
+		assert_int_equal(fake_get(s, 0, 20, 0, NULL), -ETIMEDOUT);
 	assert_int_equal(fake_health(s, 0).window, 2);
 	fake_hold(&s->b[0], false);
 }
@@ -375,13 +443,13 @@ static void health__answers__quantiles(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		fake_scene_test(nearest__three_distances__nearly_all_reads),
-		fake_scene_test(
+		cmocka_unit_test(nearest__three_distances__nearly_all_reads),
+		cmocka_unit_test(
 			nearest__distances_swapped__found_within_a_minute),
-		fake_scene_test(
+		cmocka_unit_test(
 			nearest__swapped_and_few_reads__two_greetings_do),
-		fake_scene_test(equal__many_readers__each_a_fair_part),
-		fake_scene_test(
+		cmocka_unit_test(equal__many_readers__each_a_fair_part),
+		cmocka_unit_test(
 			throttled__one_of_three__asked_less_until_it_is_well),
 		fake_scene_test(puts__all_places_wanted__one_kept_for_a_get),
 		fake_scene_test(get__behind_queued_puts__overtakes_them),
