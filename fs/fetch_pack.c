@@ -122,6 +122,34 @@ static int fetch_copy(struct fetch_copy *c, struct pluri_err *err)
 	return r;
 }
 
+/* 0: well; 1: in trouble; 2: down. */
+static unsigned fetch_rank(struct volume *v, const struct fleet_source *src)
+{
+	struct fleet_health h = {0};
+
+	if (fleet_health(v->fleet, src->store, &h) < 0 || !h.up)
+		return 2;
+	return h.class == FLEET_OK || h.class == FLEET_FULL ? 0 : 1;
+}
+
+/* Each piece of a store in trouble may take all of its deadline: those that are
+ * well come first. */
+static void fetch_order(struct volume *v, struct fetch_place *at)
+{
+	struct fleet_source src[PLURI_SHARDS_MAX];
+	unsigned rank[PLURI_SHARDS_MAX];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < at->n; i++) {
+		src[i] = at->src[i];
+		rank[i] = fetch_rank(v, &src[i]);
+	}
+	for (unsigned want = 0; want <= 2; want++)
+		for (unsigned i = 0; i < at->n; i++)
+			if (rank[i] == want)
+				at->src[n++] = src[i];
+}
+
 int fetch_pack(struct volume *v, const struct pack_row *p, int fd,
 	const struct fetch_pace *how, struct pluri_err *err)
 {
@@ -140,6 +168,7 @@ int fetch_pack(struct volume *v, const struct pack_row *p, int fd,
 		r = meta_end(tx, fetch_sources(tx, &at, err), err);
 	if (r < 0)
 		return r;
+	fetch_order(v, &at);
 	r = pluri_fail(err, EIO, "no shard of the pack is in the clouds");
 	for (unsigned i = 0; i < at.n; i++) {
 		c.src = &at.src[i];

@@ -16,6 +16,7 @@
 
 #include "chunker/stripe.h"
 #include "fs/cache.h"
+#include "fs/fetch.h"
 #include "fs/roster.h"
 #include "meta/extent.h"
 #include "meta/packs.h"
@@ -322,6 +323,84 @@ static void neighbour_is_wrong__read_is_right_and_so_is_the_next(void **state)
 	house_free(&l.h);
 }
 
+/* --- whole packs ---------------------------------------------------------- */
+
+/* Is the pack's first shard at b, the second store? */
+static bool on_b(struct house *h, struct pack_row *ret)
+{
+	struct shard_row shard[PLURI_SHARDS_MAX];
+	struct meta_tx *tx = NULL;
+	unsigned n = 0;
+
+	assert_int_equal(meta_begin(h->v->meta, &tx, NULL), 0);
+	assert_int_equal(packs_list(tx, 0, first_pack, ret, NULL), 0);
+	assert_int_equal(
+		packs_shards(tx, ret->num, shard, PLURI_SHARDS_MAX, &n, NULL),
+		0);
+	assert_int_equal(meta_end(tx, 0, NULL), 0);
+	assert_int_equal(n, 2);
+	return shard[0].store == 1;
+}
+
+static void house_on_b(struct house *h, struct pack_row *ret)
+{
+	uint8_t data[SMALL];
+	struct node *n;
+
+	for (unsigned i = 0; i < 64; i++) {
+		house_new(h, "timeout = 2s",
+			"layout = mirror:2\nstores = a b\npack = 1M");
+		n = house_file(h, "f");
+		house_noise(7, data, SMALL);
+		house_write(h, n, 0, data, SMALL);
+		node_unpin(h->v->nodes, n);
+		house_clouds(h);
+		if (on_b(h, ret))
+			return;
+		house_free(h);
+	}
+	fail_msg("no pack begins at b");
+}
+
+static void ask_b(struct house *h)
+{
+	uint8_t got[16];
+	struct pluri_room room = {.data = got, .cap = sizeof(got)};
+
+	assert_true(fleet_get(h->v->fleet,
+			    &(struct fleet_at){.store = 1, .key = "packs/none"},
+			    0, &room, NULL, NULL) < 0);
+}
+
+/* A store that is known to be in trouble is asked last. */
+static void pack__store_is_in_trouble__others_are_asked_first(void **state)
+{
+	static const char *const rules[] = {
+		"error EAGAIN op=get\n", "error EBUSY op=get\n"};
+	const struct fetch_pace how = {0};
+	struct pack_row p = {0};
+	unsigned before;
+	struct house h;
+	FILE *to;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		house_on_b(&h, &p);
+		house_fault(&h, rules[i]);
+		for (unsigned k = 0; k < 3; k++)
+			ask_b(&h);
+		assert_true(!health(&h, "b").up || i > 0);
+		before = gets(&h);
+		to = tmpfile();
+		assert_non_null(to);
+		assert_int_equal(
+			fetch_pack(h.v, &p, fileno(to), &how, NULL), 0);
+		(void)fclose(to);
+		assert_int_equal(gets(&h), before);
+		house_free(&h);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,6 +417,8 @@ int main(void)
 			wrong_on_both_in_different_places__all_is_right),
 		cmocka_unit_test(
 			neighbour_is_wrong__read_is_right_and_so_is_the_next),
+		cmocka_unit_test(
+			pack__store_is_in_trouble__others_are_asked_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
