@@ -71,9 +71,11 @@ static int balance_apply_moved(struct balance_apply *a,
 		return r;
 	if (r == 0)
 		return pluri_fail(err, EINVAL,
-			"store %s: the new url is an empty place, but the "
-			"store holds shards at the old one: add the new place "
-			"as another store, then drain %s; nothing was applied",
+			"store %s: the new url is an empty place, but at the "
+			"old one are shards, or objects that are still to be "
+			"deleted: add the new place as another store, and "
+			"drain %s, which moves the former and deletes the "
+			"latter; nothing was applied",
 			c->name, c->name);
 	if (strcmp(name, c->name) != 0)
 		return pluri_fail(err, EEXIST,

@@ -202,8 +202,8 @@ static int balance_diff_gone(struct balance_sides *s,
 	r = balance_held(s, row, &held, err);
 	if (r < 0)
 		return r;
-	if (balance_holds(&held) && row->state >= STORE_DRAINING)
-		return 0; /* on its way: rebalance empties it */
+	if (held.shards > 0 && row->state >= STORE_DRAINING)
+		return 0; /* on its way: what is to be moved tells */
 	c = balance_note(s, STORE_REMOVE, row->name, row->num);
 	c->holds = balance_holds(&held);
 	if (held.shards > 0)

@@ -233,6 +233,26 @@ static void apply(struct yard *y, const struct config *want)
 	json_decref(j);
 }
 
+/* Is there something to do about store a? */
+static bool plan_has_a(struct yard *y, const struct config *want)
+{
+	struct pluri_err err = {0};
+	json_t *j = NULL;
+	json_t *c;
+	bool pending;
+	bool has = false;
+	size_t i;
+
+	if (balance_plan(y->h.v->balance, want, &j, &err) < 0)
+		fail_msg("%s", err.text);
+	json_array_foreach(json_object_get(j, "changes"), i, c) has |=
+		strcmp(json_string_value(json_object_get(c, "name")), "a") == 0;
+	pending = json_is_true(json_object_get(j, "pending"));
+	json_decref(j);
+	assert_int_equal(has, pending);
+	return has;
+}
+
 /* It holds nothing but what is to be deleted: that is not left behind. */
 static void store__removed_with_garbage__swept_then_forgotten(void **state)
 {
@@ -254,6 +274,7 @@ static void store__removed_with_garbage__swept_then_forgotten(void **state)
 	apply(&y, want);
 	assert_int_equal(roster_find_store(y.h.v->roster, "a", &row), 0);
 	assert_int_equal(row.state, STORE_DRAINING);
+	assert_true(plan_has_a(&y, want)); /* still */
 	assert_int_equal(balance_start(y.h.v->balance, &j, NULL), 0);
 	json_decref(j);
 	while (row.state != STORE_DRAINED) {
@@ -264,6 +285,7 @@ static void store__removed_with_garbage__swept_then_forgotten(void **state)
 	assert_int_equal(yard_objects(&y, 'a'), 0);
 	apply(&y, want);
 	assert_true(roster_find_store(y.h.v->roster, "a", &row) < 0);
+	assert_false(plan_has_a(&y, want));
 	assert_int_equal(yard_graves(&y), 1);
 	assert_int_equal(yard_objects(&y, 'b'), 1);
 	config_free(want);
