@@ -248,6 +248,19 @@ static void mount_linger(struct volume *v)
 			err.text);
 }
 
+/* Work that nobody asked for. Read-only, there is none: what was begun before
+ * ends (debts, moves, cuts), and nothing new is. */
+static int mount_gather(
+	struct volume *v, const struct mount_request *q, struct pluri_err *err)
+{
+	int r;
+
+	if (mount_wish(q->options, "ro", "rw"))
+		return 0;
+	r = repack_start(v->repack, err);
+	return r < 0 ? r : merge_start(v->merge, err);
+}
+
 static int mount_serve(struct volume *v, const struct mount_request *q,
 	const char *options, struct pluri_err *err)
 {
@@ -262,9 +275,7 @@ static int mount_serve(struct volume *v, const struct mount_request *q,
 		log_line(LOG_DEBUG, "the kernel reads ahead as it likes");
 	r = control_start(v, &control, err);
 	if (r >= 0)
-		r = repack_start(v->repack, err);
-	if (r >= 0 && !mount_wish(q->options, "ro", "rw"))
-		r = merge_start(v->merge, err);
+		r = mount_gather(v, q, err);
 	if (r >= 0) {
 		log_line(LOG_INFO, "volume %s is mounted at %s",
 			v->config->name, q->dir);
@@ -314,7 +325,8 @@ int mount_volume(const struct config *c, const struct mount_request *q,
 	if (r >= 0)
 		r = mount_open(c, &v, err);
 	if (r >= 0) {
-		v->noatime = mount_wish(q->options, "noatime", "atime");
+		v->noatime = mount_wish(q->options, "noatime", "atime") ||
+			     mount_wish(q->options, "ro", "rw");
 		v->writeback =
 			!mount_wish(q->options, "nowriteback", "writeback");
 		r = mount_serve(v, q, buf_text(&options), err);

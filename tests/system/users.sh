@@ -35,6 +35,10 @@ quiet() { "$@" >/dev/null; }
 fails() { ! "$@" 2>/dev/null; }
 line() { grep -F " $mnt " /proc/self/mountinfo | tail -n 1; }
 atime() { stat -c %X "$1"; }
+gatherers() { # threads that copy in the background
+	cat /proc/"$(daemon_pid)"/task/*/comm | grep -xE 'merge|repack' |
+		sort | tr '\n' ' '
+}
 
 # --- others ------------------------------------------------------------------
 
@@ -62,12 +66,17 @@ is "-o suid" 30002 "$(as 30001 "$mnt/id" -u)"
 check "-o dev" as 30001 cat "$mnt/null"
 check "again, with noexec" eval 'umount_it && mount_it -o allow_other,noexec'
 check "-o noexec" fails "$mnt/id"
+is "what is garbage is collected, and pieces put together" "merge repack " \
+	"$(gatherers)"
+touch -a -d @1000 "$mnt/f"
 check "again, read-only" eval 'umount_it && mount_it -o allow_other,ro'
 check "-o ro: nothing changes" eval 'fails touch "$mnt/new" &&
 	fails rm -f "$mnt/f" && fails sh -c "echo x >>$mnt/f" &&
 	fails chmod 777 "$mnt/f"'
 is "-o ro: it is read" text "$(cat "$mnt/f")"
+is "-o ro: neither of these" "" "$(gatherers)"
 check "again, with noatime" eval 'umount_it && mount_it -o noatime'
+is "-o ro: no time of access" 1000 "$(atime "$mnt/f")"
 touch -a -d @1000 "$mnt/f" && cat "$mnt/f" >/dev/null
 is "-o noatime" 1000 "$(atime "$mnt/f")"
 check "remounted with relatime" eval 'umount_it && mount_it'
