@@ -10,7 +10,7 @@
  * first to the last frame that is missing is asked of another.
  *
  * Where a pack is, is read anew for each fetch: one bracket of two indexed
- * queries, some 20 us for up to 4 MiB. Remembering it was rejected: moves,
+ * queries, some 20 us for up to 8 MiB. Remembering it was rejected: moves,
  * uploads, evictions and repacking each would have to be told, and what a stale
  * place costs, a wrong accusation in the log, is more than what it saves.
  */
@@ -22,7 +22,7 @@
 #include "meta/chunks.h"
 #include "meta/packs.h"
 
-#define FETCH_SPAN_MAX (5u << 20) /* bytes of a pack that go together */
+#define FETCH_SPAN_MAX (9u << 20) /* bytes of a pack that go together */
 #define FETCH_GAP_MAX (64u << 10) /* unwanted bytes between two frames */
 
 /* How long to go on for bytes. */

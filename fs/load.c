@@ -421,9 +421,7 @@ void load_free(struct load *l)
 	load_unpin(l);
 }
 
-/* Somebody may come who wants what is pinned for one request, and would wait
- * for those before it: so nothing is pinned that goes in another. */
-static bool load_apart(const struct chunk_row *a, const struct chunk_row *b)
+bool load_apart(const struct chunk_row *a, const struct chunk_row *b)
 {
 	return a != b && (a->pack != b->pack || b->off < a->off + a->bytes ||
 				 b->off - a->off - a->bytes > FETCH_GAP_MAX);
@@ -432,6 +430,9 @@ static bool load_apart(const struct chunk_row *a, const struct chunk_row *b)
 int load_add(struct load *l, const struct chunk_row *c, uint32_t off,
 	uint32_t len, uint8_t *to, struct pluri_err *err)
 {
+	/* Somebody may come who wants what is pinned for one request, and would
+	 * wait for those before it: so nothing is pinned that goes in another.
+	 */
 	if (l->n > 0 && l->ahead && load_apart(l->bit[l->n - 1].chunk, c)) {
 		const int r = load_end(l, err);
 

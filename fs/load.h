@@ -17,7 +17,7 @@
 #include "fs/fetch.h"
 #include "fs/nearby.h"
 
-#define LOAD_FRAMES 96u /* of 4 MiB in chunks of any size, and more */
+#define LOAD_FRAMES 96u /* of 8 MiB in chunks of any size, and more */
 
 struct cache_frame;
 
@@ -50,6 +50,9 @@ struct load {
 int load_add(struct load *l, const struct chunk_row *c, uint32_t off,
 	uint32_t len, uint8_t *to, struct pluri_err *err);
 int load_end(struct load *l, struct pluri_err *err);
+
+/* Do two chunks, one behind the other, go in two requests, however short? */
+bool load_apart(const struct chunk_row *a, const struct chunk_row *b);
 
 /* What was lent, one range a bit, in order; there until load_free(). */
 unsigned load_lent(const struct load *l, struct iovec *to);

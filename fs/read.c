@@ -206,23 +206,24 @@ static int read_ahead_stop(void *arg)
 	return atomic_load(&rd->stop);
 }
 
-/* Where the bytes from a->off on leave the pack that they begin in. */
+/* Where the first request for it ends that is worth to be one of its own. */
 static uint64_t read_ahead_apart(
 	const struct ahead *a, const struct read_plan *p)
 {
 	for (size_t i = 1; i < p->rows; i++)
-		if (p->row[i].chunk.pack != p->row->chunk.pack)
+		if (p->row[i].e.off >= a->off + READ_APART &&
+			load_apart(&p->row[i - 1].chunk, &p->row[i].chunk))
 			return p->row[i].e.off;
 	return a->end;
 }
 
-/* Another pack is another request: it goes beside this one, not after it. */
+/* What lies elsewhere is another request: it goes beside this one, not after
+ * it. */
 static void read_ahead_split(struct ahead *a, const struct read_plan *p)
 {
 	const uint64_t at = read_ahead_apart(a, p);
 
-	if (at >= a->end || at < a->off + READ_APART ||
-		a->end - at < READ_APART)
+	if (at >= a->end || a->end - at < READ_APART)
 		return;
 	read_ahead_range(a->rd, a->ino, at, a->end);
 	a->end = at;

@@ -27,7 +27,7 @@ void trails_free(struct trails *t);
 PLURI_OWN(trails);
 
 #define TRAIL_STEP_MIN (1u << 20) /* bytes of one prefetch */
-#define TRAIL_STEP_MAX (4u << 20)
+#define TRAIL_STEP_MAX (8u << 20)
 
 struct trail_step {
 	bool on; /* the read is of a stream */

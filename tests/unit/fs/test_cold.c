@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,6 +203,62 @@ static void large__read_to_its_end__few_gets(void **state)
 		large_look(&l, off, MIB / 8);
 	print_message("# %u gets\n", gets(&l.h) - before);
 	assert_in_range(gets(&l.h) - before, 8, 160);
+	large_free(&l);
+}
+
+/* The first piece of what is prefetched is too short to be a request beside
+ * others; what follows it is not, and waits for nothing. */
+struct first_read {
+	struct large *l;
+	pthread_t thread;
+};
+
+static void *first_read_main(void *arg)
+{
+	large_look(((struct first_read *)arg)->l, 0, MIB / 8);
+	return NULL;
+}
+
+static bool await_gets(struct large *l, uint64_t n)
+{
+	const uint64_t end = clock_mono_ms(clock_system()) + 10000;
+
+	while (health(&l->h, "b").gets < n &&
+		clock_mono_ms(clock_system()) < end)
+		(void)sched_yield();
+	return health(&l->h, "b").gets >= n;
+}
+
+static void large__pieces_lie_apart__asked_for_side_by_side(void **state)
+{
+	static const struct {
+		uint64_t from, upto;
+	} piece[] = {{0, 256u << 10}, {600u << 10, 2 * MIB},
+		{256u << 10, 600u << 10}};
+	struct large l = {.len = 2 * MIB};
+	struct first_read first = {.l = &l};
+	uint64_t before;
+
+	(void)state;
+	house_new(&l.h, "timeout = 20s", ON_B);
+	l.n = house_file(&l.h, "large");
+	l.data = malloc(l.len);
+	assert_non_null(l.data);
+	house_noise(5, l.data, l.len);
+	for (unsigned i = 0; i < sizeof(piece) / sizeof(*piece); i++) {
+		house_write(&l.h, l.n, piece[i].from, l.data + piece[i].from,
+			piece[i].upto - piece[i].from);
+		house_clouds(&l.h);
+	}
+	before = health(&l.h, "b").gets;
+	house_fault(&l.h, "hang op=get");
+	assert_int_equal(
+		pthread_create(&first.thread, NULL, first_read_main, &first),
+		0);
+	assert_true(await_gets(&l, before + 3));
+	house_fault(&l.h, "");
+	assert_int_equal(pthread_join(first.thread, NULL), 0);
+	large_look(&l, 0, l.len);
 	large_free(&l);
 }
 
@@ -410,6 +468,8 @@ int main(void)
 			small_files__few_of_many_in_no_order__little_in_vain),
 		cmocka_unit_test(large__one_read_over_many_chunks__one_get),
 		cmocka_unit_test(large__read_to_its_end__few_gets),
+		cmocka_unit_test(
+			large__pieces_lie_apart__asked_for_side_by_side),
 		cmocka_unit_test(large__read_at_random__few_bytes),
 		cmocka_unit_test(
 			wrong_in_the_middle__other_store_gives_that_alone),
