@@ -61,6 +61,12 @@ bool merge_pace(struct merge *m, uint64_t bytes)
 	return !merge_stopped(m);
 }
 
+/* It makes garbage, which nobody collects without repacking. */
+static bool merge_off(const struct volume *v)
+{
+	return v->config->merge_rate == 0 || v->config->repack_percent < 0;
+}
+
 /* --- what to look at ------------------------------------------------------ */
 
 /* Small files are written as a whole, many of them: none has many extents
@@ -79,7 +85,7 @@ void merge_note(struct volume *v, uint64_t ino, const struct batch *b)
 	const uint64_t now = clock_mono_ms(clock_system());
 	struct merge *m = v->merge;
 
-	if (!m || v->config->merge_rate == 0)
+	if (!m || merge_off(v))
 		return;
 	(void)pthread_mutex_lock(&m->lock);
 	for (unsigned i = 0; i < b->items; i++)
@@ -241,7 +247,7 @@ int merge_round(struct merge *m, bool *ret_more, struct pluri_err *err)
 	int r;
 
 	*ret_more = false;
-	if (m->v->config->merge_rate == 0)
+	if (merge_off(m->v))
 		return 0;
 	r = commit_broken(m->v->commit, err);
 	if (r >= 0)
@@ -308,7 +314,7 @@ int merge_start(struct merge *m, struct pluri_err *err)
 {
 	int r;
 
-	if (m->v->config->merge_rate == 0)
+	if (merge_off(m->v))
 		return 0;
 	r = pthread_create(&m->thread, NULL, merge_main, m);
 	if (r)

@@ -36,7 +36,7 @@
  *   fs/repack.h does. Killed before (4), copies are bytes without a row in an
  *   open pack, or in one that is repacked.
  * - What was replaced lost references, as with any overwrite; chunks without
- *   any are garbage, and fs/repack.h collects them.
+ *   any are garbage, and fs/repack.h collects them. Where that is off, this is.
  *
  * What cannot be read, or stored, now is left as it is and tried again when the
  * back-off is over. Nothing is begun while a store of the file's policy is in
