@@ -99,7 +99,7 @@ void merge_told(struct merge *m, struct merge_at at, enum merge_end how)
 {
 	(void)pthread_mutex_lock(&m->lock);
 	merge_table_ended(&m->table, at, clock_mono_ms(clock_system()), how);
-	m->stats.vain += how == MERGE_VAIN;
+	m->stats.vain += how == MERGE_VAIN || how == MERGE_FAILED;
 	(void)pthread_mutex_unlock(&m->lock);
 }
 
@@ -203,7 +203,7 @@ static int merge_region(
 	struct pluri_err why = {0};
 	bool busy = false;
 	const int r = merge_copy_region(m, at, &busy, &why);
-	const enum merge_end how = r < 0  ? MERGE_VAIN
+	const enum merge_end how = r < 0  ? MERGE_FAILED
 				   : busy ? MERGE_BUSY
 					  : MERGE_NOTHING;
 

@@ -186,8 +186,9 @@ void merge_table_ended(struct merge_table *t, struct merge_at at,
 		break;
 	case MERGE_DONE:
 	case MERGE_VAIN:
-		s->copies -= s->copies > 0;
-		if (how == MERGE_VAIN && s->notes < MERGE_NOTES)
+	case MERGE_FAILED:
+		s->copies -= how != MERGE_FAILED && s->copies > 0;
+		if (how != MERGE_DONE && s->notes < MERGE_NOTES)
 			s->notes = MERGE_NOTES;
 		merge_back_off(s, now_ms);
 		break;

@@ -61,7 +61,8 @@ enum merge_end {
 	MERGE_REST,    /* there is more to do in it */
 	MERGE_COPIED,  /* one copy waits: MERGE_DONE or _VAIN is to follow */
 	MERGE_DONE,    /* one took its place */
-	MERGE_VAIN     /* one was forgotten, or could not be made */
+	MERGE_VAIN,    /* one was forgotten */
+	MERGE_FAILED   /* no copy, or none any more, can be made now */
 };
 void merge_table_ended(struct merge_table *t, struct merge_at at,
 	uint64_t now_ms, enum merge_end how);

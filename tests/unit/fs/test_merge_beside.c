@@ -13,6 +13,7 @@
 #include "fs/clone.h"
 #include "fs/commit.h"
 #include "fs/names.h"
+#include "fs/read.h"
 #include "fs/repack_int.h"
 #include "fs/write.h"
 #include "tests/unit/fs/pages.h"
@@ -281,6 +282,47 @@ static void region__cannot_be_read__left_and_tried_later(void **state)
 	pages_end(&g);
 }
 
+/* One of a region's two ranges is in memory, the other at a store that has gone
+ * away: the copy of the first is not made again while it waits. */
+static void region__read_in_part__its_copy_is_waited_for(void **state)
+{
+	const struct read_ask not_ahead = {0};
+	struct pluri_room room;
+	struct pages g;
+
+	(void)state;
+	pages_begin_as(&g, VOLUME,
+		"layout = mirror:1\nstores = b\npack = 4M\npack_age = 60s\n"
+		"chunking = fixed");
+	pages_put(&g, 1, 0, LEN);
+	pages_flush(&g);
+	for (unsigned i = 0; i < 2; i++) { /* large extents between them */
+		for (unsigned k = 0; k < 64; k++) {
+			pages_put(&g, 100 + 100 * i + k,
+				(i ? MIB - 64 * PAGE : 0) + k * PAGE, PAGE);
+			pages_flush(&g);
+		}
+		assert_true(house_paid(&g.h, 20000));
+	}
+	house_clouds(&g.h);
+	room = (struct pluri_room){.data = g.got, .cap = 64 * PAGE};
+	assert_int_equal(read_bytes(g.h.v, g.n, &not_ahead, 0, &room, NULL), 0);
+	house_fault(&g.h, "error EBUSY op=all key=packs/\n");
+	pages_turn(&g);
+	assert_int_equal(g.m->copies, 1);
+	house_fault(&g.h, "error EBUSY op=put key=packs/\n");
+	for (unsigned i = 0; i < 2; i++) {
+		pages_same(&g); /* the store is well again */
+		pages_turn(&g);
+		assert_int_equal(g.m->copies, 1);
+	}
+	house_fault(&g.h, "");
+	pages_same(&g);
+	pages_merge(&g);
+	pages_same_all(&g);
+	pages_end(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +333,7 @@ int main(void)
 		cmocka_unit_test(rounds__beside_a_writer__its_bytes_win),
 		cmocka_unit_test(copies__store_takes_nothing__old_extents_stay),
 		cmocka_unit_test(region__cannot_be_read__left_and_tried_later),
+		cmocka_unit_test(region__read_in_part__its_copy_is_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,6 +173,23 @@ static void note__more_regions_than_room__missed_is_told(void **state)
 	free(t);
 }
 
+/* Of one of its ranges there is a copy; another could not be read. */
+static void ended__failed_beside_a_copy__that_is_waited_for(void **state)
+{
+	struct merge_table *t = table_new();
+	const uint64_t late = 1 + QUIET + MERGE_WAIT_MAX_MS;
+
+	(void)state;
+	notes(t, at(1, 1), MERGE_NOTES, 1);
+	next_is(t, at(0, 0), 1 + QUIET, at(1, 1));
+	merge_table_ended(t, at(1, 1), 1 + QUIET, MERGE_COPIED);
+	merge_table_ended(t, at(1, 1), 1 + QUIET, MERGE_FAILED);
+	none(t, late);
+	merge_table_ended(t, at(1, 1), late, MERGE_DONE);
+	next_is(t, at(0, 0), late + MERGE_WAIT_MAX_MS, at(1, 1));
+	free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -184,6 +201,8 @@ int main(void)
 		cmocka_unit_test(ended__in_vain__due_again_without_a_note),
 		cmocka_unit_test(note__a_flood_of_others__those_with_many_stay),
 		cmocka_unit_test(note__more_regions_than_room__missed_is_told),
+		cmocka_unit_test(
+			ended__failed_beside_a_copy__that_is_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
