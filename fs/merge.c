@@ -157,10 +157,22 @@ static void merge_scan_end(struct merge *m)
 	(void)pthread_mutex_unlock(&m->lock);
 }
 
+/* One damaged file is fsck's; the others are looked at. */
+static void merge_scan_skip(
+	struct merge *m, uint64_t ino, const struct pluri_err *why)
+{
+	merge_scan_told(m);
+	log_line(LOG_WARN, "inode %llu stays in pieces: %s",
+		(unsigned long long)ino, why->text);
+	m->at = (struct merge_at){ino, INT64_MAX / MERGE_REGION};
+	m->scan_off = INT64_MAX;
+}
+
 static int merge_scan(struct merge *m, struct pluri_err *err)
 {
 	const uint64_t now = clock_mono_ms(clock_system());
 	pluri_auto_mem struct extent_of *row = NULL;
+	struct pluri_err why = {0};
 	unsigned n = 0;
 	unsigned due;
 	int r;
@@ -174,9 +186,15 @@ static int merge_scan(struct merge *m, struct pluri_err *err)
 	row = calloc(MERGE_ROWS, sizeof(*row));
 	if (!row)
 		return pluri_fail(err, ENOMEM, "merge: no memory");
-	r = merge_scan_rows(m, row, &n, err);
-	for (unsigned i = 0; i < n && r >= 0; i++)
+	r = merge_scan_rows(m, row, &n, &why);
+	for (unsigned i = 0; i < n; i++)
 		merge_scan_row(m, &row[i]);
+	if (r == -EBADMSG && row[n].ino > 0) {
+		merge_scan_skip(m, row[n].ino, &why);
+		return 0;
+	}
+	if (r < 0 && err)
+		*err = why;
 	if (r < 0 || n < MERGE_ROWS)
 		merge_scan_end(m);
 	return r;

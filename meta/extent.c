@@ -412,15 +412,13 @@ int extent_walk(struct meta_tx *tx, uint64_t ino, uint64_t off,
 		" WHERE (ino, off) > (?1, ?2) ORDER BY ino, off LIMIT ?3",
 		META_INTS((int64_t)ino, (int64_t)off, max), &s, err);
 
-	while (r == 0 && n < max) {
-		r = extent_one(tx, s, &ret[n].e, err);
-		if (r <= 0)
-			break;
-		ret[n++].ino = meta_u64(tx, s, 4);
-		r = 0;
+	while (r == 0 && n < max && (r = meta_step(tx, s, err)) > 0) {
+		ret[n].ino = meta_u64(tx, s, 4);
+		r = extent_load(tx, s, &ret[n].e, err);
+		n += r == 0;
 	}
-	if (r < 0)
+	if (r < 0 && r != -EBADMSG)
 		return r;
 	*ret_n = n;
-	return 0;
+	return r < 0 ? r : 0;
 }

@@ -103,7 +103,7 @@ struct extent_of {
 };
 
 /* Extents of all files, by file and offset, behind (ino, off): at most max, the
- * dead, too. */
+ * dead, too. -EBADMSG: up to a damaged one, and ret[*ret_n].ino tells whose. */
 int extent_walk(struct meta_tx *tx, uint64_t ino, uint64_t off,
 	struct extent_of *ret, unsigned max, unsigned *ret_n,
 	struct pluri_err *err);

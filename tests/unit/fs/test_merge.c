@@ -8,7 +8,9 @@
 
 #include <string.h>
 
+#include "base/log.h"
 #include "fs/commit.h"
+#include "meta/meta_int.h"
 #include "tests/unit/fs/pages.h"
 
 /* --- it is done ----------------------------------------------------------- */
@@ -216,6 +218,44 @@ static void round__content_is_stored_already__shared(void **state)
 	pages_end(&g);
 }
 
+/* An extent that cannot be: the files behind it are found all the same. */
+static void scan__one_file_is_damaged__others_are_found(void **state)
+{
+	struct meta_tx *tx = NULL;
+	struct pages g;
+	uint64_t first;
+
+	(void)state;
+	pages_begin(&g, VOLUME);
+	pages_put(&g, 1, 0, LEN);
+	pages_flush(&g);
+	first = g.n->ino;
+	pages_shut(&g);
+	g.n = house_file(&g.h, "twin");
+	assert_true(g.n->ino > first);
+	pages_database(&g, 300);
+	pages_shut(&g);
+	house_close(&g.h);
+	house_open(&g.h);
+	assert_int_equal(meta_begin(g.h.v->meta, &tx, NULL), 0);
+	assert_true(meta_change(tx,
+			    "UPDATE extent SET len = -1"
+			    " WHERE ino = ?1 AND off > ?2",
+			    META_INTS((int64_t)first, MIB), NULL) >= 0);
+	assert_int_equal(meta_end(tx, 0, NULL), 0);
+	pages_open(&g); /* the file of that name */
+	pages_shut(&g);
+	g.n = house_file(&g.h, "twin");
+	log_limit((enum log_level) - 1); /* it is to be told */
+	for (unsigned i = 0; i < 3; i++) /* a step each */
+		pages_turn(&g);
+	assert_false(g.m->scanning);
+	pages_merge(&g);
+	assert_true(pages_count(&g) <= 12);
+	pages_same_all(&g);
+	pages_end(&g);
+}
+
 /* What it leaves behind is for repacking to collect: not one without the other.
  */
 static void round__off__nothing(void **state)
@@ -252,6 +292,7 @@ int main(void)
 		cmocka_unit_test(round__less_than_it_costs__nothing),
 		cmocka_unit_test(round__tiny_extents__in_steps),
 		cmocka_unit_test(round__content_is_stored_already__shared),
+		cmocka_unit_test(scan__one_file_is_damaged__others_are_found),
 		cmocka_unit_test(round__off__nothing),
 	};
 
