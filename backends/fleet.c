@@ -15,10 +15,14 @@ uint64_t fleet_now_ms(void)
 	return clock_mono_ms(clock_system());
 }
 
-uint64_t fleet_span_ms(const struct fleet *f, uint64_t bytes)
+uint64_t fleet_span_ms(
+	const struct fleet *f, struct fleet_store *s, uint64_t bytes)
 {
-	const uint64_t pace = f->o.pace_bytes;
+	const uint64_t bound = s ? atomic_load(&s->bound) : 0;
+	uint64_t pace = f->o.pace_bytes;
 
+	if (bound && bound < pace)
+		pace = bound;
 	return f->o.timeout_ms + bytes / pace * 1000 +
 	       bytes % pace * 1000 / pace;
 }

@@ -2,10 +2,10 @@
  * backends/fleet.h - all clouds of a volume at once.
  *
  * Runs plugin calls on its own threads, so that no caller ever waits longer
- * than its deadline, whatever a plugin does: a call that hangs is left behind
- * with memory of its own. Keeps each store's health and counters, limits
- * its concurrency, repeats what may be repeated (backends/retry.h). What it
- * knows of its stores: backends/fleet_health.h.
+ * than its deadline, whatever a plugin does (but see fleet_limits): a call that
+ * hangs is left behind with memory of its own. Keeps each store's health and
+ * counters, limits its concurrency, repeats what may be repeated
+ * (backends/retry.h). What it knows of its stores: backends/fleet_health.h.
  *
  * Stores are numbered by the caller (0..PLURI_STORES_MAX-1), added and removed
  * at any time; a removed store's calls finish first. Shared.
@@ -34,7 +34,8 @@ struct fleet_options {
 				      backends/fleet_window.h */
 	uint64_t pace_bytes;	   /* slowest acceptable transfer, bytes/s: an
 				      attempt's deadline grows by size/pace;
-				      default 100 KiB/s */
+				      default 100 KiB/s; a lower bandwidth
+				      of its store takes its place */
 };
 
 int fleet_new(const struct fleet_options *o, struct fleet **ret,
@@ -59,7 +60,9 @@ int fleet_add(struct fleet *f, unsigned store, const char *name,
 struct fleet_limits {
 	uint32_t connections; /* calls at once, in place of options.threads */
 	uint64_t bandwidth;   /* bytes/s each way; 0: no bound. A call waits in
-				 the queue for its turn: fleet_pace.h */
+				 the queue for its turn: fleet_pace.h. As long
+				 as that holds it back its time does not run,
+				 if the store is up */
 };
 void fleet_limit(struct fleet *f, unsigned store, const struct fleet_limits *l);
 /* Waits as fleet_free, but queued calls are run. Unknown is fine. */

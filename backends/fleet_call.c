@@ -65,7 +65,7 @@ static int call_prepare(struct fleet *f, const struct call *c,
 	if (c->token)
 		(void)snprintf(
 			op->page.token, sizeof(op->page.token), "%s", c->token);
-	op->span_ms = fleet_span_ms(f, size);
+	op->span_ms = fleet_span_ms(f, op->store, size);
 	op->deadline_ms = now + op->span_ms;
 	if (c->deadline_ms && c->deadline_ms < op->deadline_ms) {
 		op->deadline_ms = c->deadline_ms;
@@ -96,6 +96,7 @@ static uint64_t call_until(const struct call *c, uint64_t until_ms)
 static int call_wait(struct fleet *f, const struct call *c, struct fleet_op *op,
 	uint64_t *ret_wait_ms, struct pluri_err *err)
 {
+	uint64_t due_ms = op->deadline_ms;
 	bool stopped = false;
 	struct fleet_wait w;
 	unsigned seen = 0;
@@ -104,8 +105,8 @@ static int call_wait(struct fleet *f, const struct call *c, struct fleet_op *op,
 	fleet_wait_init(&w);
 	op->wait = &w;
 	r = fleet_queue_add(f, op, ret_wait_ms, err);
-	while (r == 0 && !fleet_queue_told(op) && !stopped) {
-		fleet_wait_for(&w, &seen, call_until(c, op->deadline_ms));
+	while (r == 0 && !fleet_queue_told(op, &due_ms) && !stopped) {
+		fleet_wait_for(&w, &seen, call_until(c, due_ms));
 		stopped = call_stopped(c);
 	}
 	if (stopped)

@@ -55,6 +55,7 @@ struct fleet_store {
 	const struct pluri_backend_ops *ops;
 	struct pluri_limits limits;
 	const struct clock *clock;
+	_Atomic uint64_t bound; /* bytes/s; 0: none */
 	atomic_uint refs; /* the table's, each thread's, each op's */
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t more;  /* for threads: work or the end */
@@ -98,7 +99,9 @@ struct fleet {
 /* fleet.c: the store with a reference of its own, or NULL. */
 struct fleet_store *fleet_store_of(struct fleet *f, unsigned store);
 uint64_t fleet_now_ms(void); /* system monotonic */
-uint64_t fleet_span_ms(const struct fleet *f, uint64_t bytes);
+/* What one attempt may take; s may be NULL: any store. */
+uint64_t fleet_span_ms(
+	const struct fleet *f, struct fleet_store *s, uint64_t bytes);
 
 /* fleet_health.c: all with the store's lock. */
 int fleet_health_admit(struct fleet_store *s, struct fleet_op *op,
@@ -111,7 +114,8 @@ bool fleet_health_up(const struct fleet_store *s);
 /* Queue op, or refuse it with the breaker's story. */
 int fleet_queue_add(struct fleet *f, struct fleet_op *op,
 	uint64_t *ret_wait_ms, struct pluri_err *err);
-bool fleet_queue_told(struct fleet_op *op); /* expires op first if it is due */
+/* Expires op first if it is due; else *ret_due_ms says when it will be. */
+bool fleet_queue_told(struct fleet_op *op, uint64_t *ret_due_ms);
 void fleet_queue_abandon(struct fleet_op *op); /* nobody wants it any more */
 /* The same, but a get of moderate size that is under way goes on, one of a
  * store at a time: given up, it would never show how slow the store is. */
@@ -128,6 +132,8 @@ void fleet_queue_return(struct fleet_op *op, int code, uint64_t retry_after_ms,
 
 /* fleet_turn.c: who comes first; with the store's lock. */
 bool fleet_turn_waited(const struct fleet_op *op);
+/* When one that is queued has waited too long: not for its turn alone. */
+uint64_t fleet_turn_due_ms(const struct fleet_op *op);
 struct fleet_op *fleet_turn_first(const struct fleet_store *s); /* may run */
 void fleet_turn_begin(const struct fleet_op *op); /* it runs */
 /* When one that is queued may run though nothing else happens, system

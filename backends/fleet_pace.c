@@ -3,12 +3,13 @@
 #define PACE_REST_US 100000u
 #define PACE_SECOND_US 1000000u
 
-void fleet_pace_rate(struct fleet_pace *p, uint64_t rate)
+void fleet_pace_rate(struct fleet_pace *p, uint64_t rate, uint64_t now_us)
 {
 	if (p->rate == rate)
 		return;
 	p->rate = rate;
-	p->ready_us = 0;
+	if (p->ready_us > now_us)
+		p->ready_us = now_us;
 }
 
 uint64_t fleet_pace_wait_us(const struct fleet_pace *p, uint64_t now_us)

@@ -15,7 +15,8 @@ struct fleet_pace {
 	uint64_t ready_us; /* the next may begin; the caller's clock */
 };
 
-void fleet_pace_rate(struct fleet_pace *p, uint64_t rate);
+/* From now on; what began so far is forgotten. */
+void fleet_pace_rate(struct fleet_pace *p, uint64_t rate, uint64_t now_us);
 uint64_t fleet_pace_wait_us(const struct fleet_pace *p, uint64_t now_us);
 void fleet_pace_begin(struct fleet_pace *p, uint64_t bytes, uint64_t now_us);
 

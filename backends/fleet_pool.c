@@ -128,12 +128,15 @@ static unsigned pool_threads(
 void fleet_pool_limit(const struct fleet *f, struct fleet_store *s,
 	const struct fleet_limits *l)
 {
+	const uint64_t now = fleet_queue_now_us();
+
+	atomic_store(&s->bound, l->bandwidth);
 	(void)pthread_mutex_lock(&s->lock);
 	s->threads_max = pool_threads(f, l->connections, s->limits.concurrency);
 	fleet_window_bound(&s->window, s->threads_max);
-	fleet_pace_rate(&s->down, l->bandwidth);
-	fleet_pace_rate(&s->up, l->bandwidth);
-	fleet_pace_rate(&s->reads, l->bandwidth);
+	fleet_pace_rate(&s->down, l->bandwidth, now);
+	fleet_pace_rate(&s->up, l->bandwidth, now);
+	fleet_pace_rate(&s->reads, l->bandwidth, now);
 	(void)pthread_cond_broadcast(&s->more);
 	(void)pthread_mutex_unlock(&s->lock);
 }

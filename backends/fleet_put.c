@@ -14,7 +14,7 @@ static int put_submit(struct fleet *f, struct fleet_store *s,
 		return -err->code;
 	op->put = p;
 	op->body = p->body;
-	op->span_ms = fleet_span_ms(f, p->body.size);
+	op->span_ms = fleet_span_ms(f, s, p->body.size);
 	op->deadline_ms = fleet_now_ms() + op->span_ms;
 	r = fleet_queue_add(f, op, &wait_ms, err);
 	if (r < 0)

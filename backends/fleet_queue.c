@@ -152,7 +152,7 @@ static uint64_t queue_due_ms(const struct fleet_op *op)
 {
 	switch (op->step) {
 	case FLEET_QUEUED:
-		return op->store->drop ? 0 : op->deadline_ms;
+		return op->store->drop ? 0 : fleet_turn_due_ms(op);
 	case FLEET_RUNNING:
 		return op->deadline_ms;
 	case FLEET_LATE:
@@ -230,7 +230,7 @@ uint64_t fleet_queue_sweep(struct fleet_store *s, struct fleet_op **tell)
 	return due;
 }
 
-bool fleet_queue_told(struct fleet_op *op)
+bool fleet_queue_told(struct fleet_op *op, uint64_t *ret_due_ms)
 {
 	struct fleet_op *tell = NULL; /* stays empty: op is no fleet_put */
 	bool told;
@@ -239,6 +239,7 @@ bool fleet_queue_told(struct fleet_op *op)
 	if (!op->told && queue_due_ms(op) <= fleet_now_ms())
 		queue_expire(op, &tell);
 	told = op->told;
+	*ret_due_ms = queue_due_ms(op);
 	(void)pthread_mutex_unlock(&op->store->lock);
 	return told;
 }
@@ -302,6 +303,8 @@ static void queue_start(struct fleet_op *op, uint64_t now)
 	/* A waiting caller's deadline stands; a put's time runs now */
 	if (op->put)
 		op->deadline_ms = now + op->span_ms;
+	else
+		op->deadline_ms = fleet_turn_due_ms(op);
 	op->start_us = fleet_queue_now_us();
 	op->beside = s->gets + s->rest;
 	fleet_turn_begin(op);

@@ -22,6 +22,7 @@ struct read_racer {
 	struct fleet_patience patience;
 	uint64_t hedge_ms; /* when that is due, */
 	uint64_t must_ms; /* ... and when at the latest */
+	uint64_t due_ms; /* of op */
 	struct fleet_store *store;
 	struct fleet_op *op;
 	uint8_t *bytes; /* of a good one */
@@ -124,12 +125,13 @@ static int read_submit(
 	op->off = r->off;
 	op->flags = (racer->up ? 0 : FLEET_FORCE) |
 		    (r->background ? FLEET_BACKGROUND : 0);
-	op->span_ms = fleet_span_ms(race->f, r->len);
+	op->span_ms = fleet_span_ms(race->f, racer->store, r->len);
 	if (now + op->span_ms > race->deadline_ms)
 		op->span_ms =
 			race->deadline_ms > now ? race->deadline_ms - now : 0;
 	op->deadline_ms = now + op->span_ms;
 	op->wait = &race->wait;
+	racer->due_ms = op->deadline_ms;
 	code = fleet_queue_add(race->f, op, &wait_ms, err);
 	if (code < 0)
 		return code;
@@ -245,8 +247,8 @@ static uint64_t read_until(const struct read_race *race)
 
 		if (racer->step != READ_ASKED)
 			continue;
-		if (racer->op->deadline_ms < until)
-			until = racer->op->deadline_ms;
+		if (racer->due_ms < until)
+			until = racer->due_ms;
 		if (hedge && !racer->hedged && racer->hedge_ms < until)
 			until = racer->hedge_ms;
 	}
@@ -298,7 +300,8 @@ static void read_collect(struct read_race *race)
 
 		if (race->good == race->r->need)
 			return;
-		if (racer->step != READ_ASKED || !fleet_queue_told(racer->op))
+		if (racer->step != READ_ASKED ||
+			!fleet_queue_told(racer->op, &racer->due_ms))
 			continue;
 		race->asked--;
 		if (racer->op->code < 0)
@@ -418,7 +421,8 @@ int fleet_read(struct fleet *f, const struct fleet_read *r,
 			r->len);
 	race.deadline_ms = r->deadline_ms;
 	if (race.deadline_ms == 0)
-		race.deadline_ms = fleet_now_ms() + fleet_span_ms(f, r->len);
+		race.deadline_ms =
+			fleet_now_ms() + fleet_span_ms(f, NULL, r->len);
 	fleet_wait_init(&race.wait);
 	(void)pthread_mutex_lock(&f->lock);
 	fleet_budget_earn(&f->budget, r->need);

@@ -53,7 +53,7 @@ static int sample_ask(struct fleet *f, struct fleet_op *op, uint64_t off,
 	op->room.cap = len;
 	op->off = off;
 	op->witness = true;
-	op->span_ms = fleet_span_ms(f, len);
+	op->span_ms = fleet_span_ms(f, op->store, len);
 	op->deadline_ms = fleet_now_ms() + op->span_ms;
 	return fleet_queue_add(f, op, &wait_ms, err);
 }

@@ -8,6 +8,7 @@
  *   only one call may run at all, they take turns.
  * - With a bound of bytes a second waited gets have their turns among
  *   themselves, and the rest what they leave.
+ * - While that bound holds a call back its time does not run.
  *
  * All with the store's lock.
  */
@@ -16,6 +17,33 @@
 bool fleet_turn_waited(const struct fleet_op *op)
 {
 	return op->kind == FLEET_GET && !(op->flags & FLEET_BACKGROUND);
+}
+
+/* What bounds its bytes, or NULL. */
+static const struct fleet_pace *turn_pace(const struct fleet_op *op)
+{
+	if (op->kind == FLEET_PUT)
+		return &op->store->up;
+	if (op->kind != FLEET_GET)
+		return NULL;
+	return fleet_turn_waited(op) ? &op->store->reads : &op->store->down;
+}
+
+uint64_t fleet_turn_due_ms(const struct fleet_op *op)
+{
+	const struct fleet_store *s = op->store;
+	const struct fleet_pace *pace = turn_pace(op);
+	uint64_t from;
+
+	/* A store in trouble is not waited for longer than agreed */
+	if (!pace || !pace->ready_us || s->stopping || !fleet_health_up(s))
+		return op->deadline_ms;
+	from = fleet_now_ms();
+	if (from > pace->ready_us / 1000)
+		from = pace->ready_us / 1000;
+	if (from + op->span_ms < op->deadline_ms)
+		return op->deadline_ms;
+	return from + op->span_ms;
 }
 
 static bool turn_get(const struct fleet_store *s)

@@ -112,6 +112,7 @@ static int fake_enter(struct pluri_backend *b, char letter,
 	if (b->entered < sizeof(b->trace) - 1)
 		b->trace[b->entered] = letter;
 	b->entered++;
+	b->overdue += call->deadline_ms <= clock_mono_ms(clock_system());
 	(void)pthread_cond_broadcast(&b->cond);
 	if (b->delay_ms)
 		fake_linger(b, call, b->delay_ms);

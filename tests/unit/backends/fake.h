@@ -33,6 +33,7 @@ struct pluri_backend {
 	uint32_t concurrency;
 	uint64_t caps;
 	unsigned entered, left; /* calls */
+	unsigned overdue;	/* ... that had no time left from the start */
 	unsigned read_back;	/* codes of body.read that were not 0 */
 	unsigned closed;
 };

@@ -422,7 +422,7 @@ static void pace__calls_of_any_size__mean_keeps_to_the_rate(void **state)
 	(void)state;
 	fleet_pace_begin(&p, 1ull << 40, now);
 	assert_int_equal(fleet_pace_wait_us(&p, now), 0);
-	fleet_pace_rate(&p, MIB);
+	fleet_pace_rate(&p, MIB, now);
 	for (uint64_t n = 1; now < 101000000; n = (n * 7 + 3) % (3 * MIB)) {
 		now += fleet_pace_wait_us(&p, now);
 		fleet_pace_begin(&p, n, now);
@@ -433,7 +433,7 @@ static void pace__calls_of_any_size__mean_keeps_to_the_rate(void **state)
 	now += 1000000000;
 	fleet_pace_begin(&p, MIB, now);
 	assert_in_range(fleet_pace_wait_us(&p, now), 900000, 1000000);
-	fleet_pace_rate(&p, 0);
+	fleet_pace_rate(&p, 0, now);
 	assert_int_equal(fleet_pace_wait_us(&p, now), 0);
 }
 

@@ -11,44 +11,62 @@
 
 /* --- who asks ------------------------------------------------------------- */
 
-/* A program's read of store 0. */
-static void program_reads(struct fake_scene *s)
+static int enough(void *arg)
+{
+	return fake_soon(0) > *(uint64_t *)arg;
+}
+
+/* A program's read of store 0; patient for 10 s, whatever its deadline is. */
+static int program_reads(struct fake_scene *s)
 {
 	const struct fleet_source source = {.key = "k"};
+	uint64_t patience = fake_soon(10000);
 	const struct fleet_read r = {
 		.sources = &source,
 		.n = 1,
 		.need = 1,
 		.len = 10,
 		.deadline_ms = fake_soon(8000),
+		.stop = enough,
+		.stop_arg = &patience,
 	};
 	struct fleet_answer answer = {0};
+	const int code = fleet_read(s->fleet, &r, &answer, NULL, NULL);
 
-	assert_int_equal(fleet_read(s->fleet, &r, &answer, NULL, NULL), 0);
 	free(answer.bytes);
+	return code;
 }
 
 struct asker {
 	struct fake_scene *s;
 	pthread_t thread;
+	bool put;
 	unsigned flags;
+	unsigned ms; /* 0: 20 s */
 	size_t bytes;
 	int (*stop)(void *arg);
+	uint64_t until_ms; /* for stop */
 	int code;
 };
 
 static void *asker_main(void *arg)
 {
 	struct asker *a = arg;
-	struct pluri_room room = {malloc(a->bytes), a->bytes, 0};
+	struct pluri_room room = {calloc(1, a->bytes), a->bytes, 0};
+	const uint64_t deadline_ms = fake_soon(a->ms ? a->ms : 20000);
 
-	a->code = fleet_get(a->s->fleet,
-		&(struct fleet_at){.key = "k",
-			.deadline_ms = fake_soon(20000),
-			.flags = a->flags,
-			.stop = a->stop,
-			.stop_arg = a},
-		0, &room, NULL, NULL);
+	if (a->put)
+		a->code = fleet_put_one(a->s->fleet, 0, "k",
+			(struct pluri_span){room.data, a->bytes}, deadline_ms,
+			0, NULL);
+	else
+		a->code = fleet_get(a->s->fleet,
+			&(struct fleet_at){.key = "k",
+				.deadline_ms = deadline_ms,
+				.flags = a->flags,
+				.stop = a->stop,
+				.stop_arg = a},
+			0, &room, NULL, NULL);
 	free(room.data);
 	return NULL;
 }
@@ -96,21 +114,99 @@ static void background__wants_all_places__last_one_is_left(void **state)
 	answered(&fore, 1, 0);
 }
 
-/* 350 bytes at 400 a second: the next of them begins 0.8 s later. */
+static void bound(struct fake_scene *s, uint64_t bandwidth)
+{
+	fleet_limit(
+		s->fleet, 0, &(struct fleet_limits){.bandwidth = bandwidth});
+}
+
+/* 350 bytes at one a second: the next of them begins six minutes later. */
 static void bandwidth__used_up_by_background__read_does_not_wait(void **state)
 {
 	struct fake_scene *s = *state;
-	const uint64_t start = fake_soon(0);
 	struct asker back[2] = {
 		{.s = s, .flags = FLEET_BACKGROUND, .bytes = 350}};
 
-	fleet_limit(s->fleet, 0, &(struct fleet_limits){.bandwidth = 400});
+	bound(s, 1);
 	ask(back, 2);
 	fake_await_entered(&s->b[0], 1);
-	program_reads(s);
-	assert_true(fake_entered(&s->b[0]) == 2 || fake_soon(0) > start + 700);
+	fake_await_queued(s, 1);
+	assert_int_equal(program_reads(s), 0);
+	assert_int_equal(fake_entered(&s->b[0]), 2);
+	fake_await_queued(s, 1);
+	bound(s, 0);
 	answered(back, 2, 0);
-	assert_true(fake_soon(0) > start + 700);
+}
+
+static int after_a_while(void *arg)
+{
+	const struct asker *a = arg;
+
+	return fake_soon(0) > a->until_ms;
+}
+
+/* Reads, moves and uploads whose time would be over before their turn. */
+static void bandwidth__holds_calls_back__their_time_does_not_run(void **state)
+{
+	struct fake_scene *s = *state;
+	struct asker first[2] = {
+		{.s = s, .bytes = 350}, {.s = s, .bytes = 350, .put = true}};
+	struct asker held[3] = {
+		{.s = s, .bytes = 8, .ms = 1000},
+		{.s = s, .bytes = 8, .ms = 1000, .flags = FLEET_BACKGROUND},
+		{.s = s, .bytes = 8, .ms = 1000, .put = true},
+	};
+
+	bound(s, 1);
+	for (unsigned i = 0; i < 2; i++) {
+		ask(&first[i], 1);
+		answered(&first[i], 1, 0);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		ask(&held[i], 1);
+	fake_await_queued(s, 3);
+	fake_hold(&s->b[1], true);
+	assert_int_equal(fake_get(s, 1, 1100, 0, NULL), -ETIMEDOUT);
+	fake_hold(&s->b[1], false);
+	fake_await_queued(s, 3);
+	bound(s, 0);
+	for (unsigned i = 0; i < 3; i++)
+		answered(&held[i], 1, 0);
+	assert_int_equal(s->b[0].overdue, 0);
+}
+
+/* Not so when the store is in trouble. */
+static void bandwidth__holds_back_from_a_marked_store__time_runs(void **state)
+{
+	struct fake_scene *s = *state;
+	struct asker first = {.s = s, .bytes = 350};
+	struct asker held = {.s = s,
+		.bytes = 8,
+		.ms = 300,
+		.stop = after_a_while,
+		.until_ms = fake_soon(10000)};
+
+	bound(s, 1);
+	ask(&first, 1);
+	answered(&first, 1, 0);
+	ask(&held, 1);
+	fake_await_queued(s, 1);
+	fleet_mark(s->fleet, 0, FLEET_FOREIGN, "of another volume");
+	answered(&held, 1, -ETIMEDOUT);
+}
+
+static void bandwidth__below_the_usual_pace__attempts_have_longer(void **state)
+{
+	struct fake_scene *s = *state;
+	struct fleet_store *store = fleet_store_of(s->fleet, 0);
+	const uint64_t usual = fleet_span_ms(s->fleet, store, 5000000);
+
+	bound(s, 1u << 20);
+	assert_int_equal(fleet_span_ms(s->fleet, store, 5000000), usual);
+	bound(s, 50000);
+	assert_int_equal(fleet_span_ms(s->fleet, store, 5000000),
+		fleet_span_ms(s->fleet, store, 0) + 100000);
+	fleet_pool_unref(store);
 }
 
 static int at_once(void *arg)
@@ -144,6 +240,12 @@ int main(void)
 		fake_scene_test(background__wants_all_places__last_one_is_left),
 		fake_scene_test(
 			bandwidth__used_up_by_background__read_does_not_wait),
+		fake_scene_test(
+			bandwidth__holds_calls_back__their_time_does_not_run),
+		fake_scene_test(
+			bandwidth__holds_back_from_a_marked_store__time_runs),
+		fake_scene_test(
+			bandwidth__below_the_usual_pace__attempts_have_longer),
 		fake_scene_test(
 			get__told_to_stop__ends_before_its_store_answers),
 	};
