@@ -63,7 +63,8 @@ struct fleet_store {
 	struct pluri_backend *backend;
 	struct fleet_ops queue, running;
 	unsigned queued, in_flight, idle;
-	unsigned queued_gets;
+	unsigned queued_gets; /* those that are waited for; */
+	unsigned queued_background; /* ... the other gets */
 	unsigned late;	    /* of in_flight: stuck beyond the deadline */
 	unsigned gets;	    /* of in_flight, not late, and waited for */
 	unsigned rest;	    /* ... all others: fleet_turn.c */
@@ -132,6 +133,7 @@ void fleet_queue_return(struct fleet_op *op, int code, uint64_t retry_after_ms,
 
 /* fleet_turn.c: who comes first; with the store's lock. */
 bool fleet_turn_waited(const struct fleet_op *op);
+bool fleet_turn_background(const struct fleet_op *op);
 /* When one that is queued has waited too long: not for its turn alone. */
 uint64_t fleet_turn_due_ms(const struct fleet_op *op);
 struct fleet_op *fleet_turn_first(const struct fleet_store *s); /* may run */

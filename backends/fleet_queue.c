@@ -63,6 +63,7 @@ static void queue_leave(struct fleet_op *op)
 		TAILQ_REMOVE(&s->queue, op, link);
 		s->queued--;
 		s->queued_gets -= fleet_turn_waited(op);
+		s->queued_background -= fleet_turn_background(op);
 		queue_unwitness(op);
 	} else {
 		TAILQ_REMOVE(&s->running, op, link);
@@ -293,6 +294,7 @@ static void queue_start(struct fleet_op *op, uint64_t now)
 	TAILQ_REMOVE(&s->queue, op, link);
 	s->queued--;
 	s->queued_gets -= fleet_turn_waited(op);
+	s->queued_background -= fleet_turn_background(op);
 	TAILQ_INSERT_TAIL(&s->running, op, link);
 	s->in_flight++;
 	if (fleet_turn_waited(op))
@@ -377,6 +379,7 @@ static void queue_insert(struct fleet_op *op)
 		TAILQ_INSERT_TAIL(&s->queue, op, link);
 	s->queued++;
 	s->queued_gets += first;
+	s->queued_background += fleet_turn_background(op);
 }
 
 int fleet_queue_add(struct fleet *f, struct fleet_op *op, uint64_t *ret_wait_ms,

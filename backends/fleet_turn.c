@@ -7,16 +7,24 @@
  *   either sort one may always run, lest one starves behind the other. Where
  *   only one call may run at all, they take turns.
  * - With a bound of bytes a second waited gets have their turns among
- *   themselves, and the rest what they leave.
+ *   themselves, and gets in the background what they leave: an eighth of it, as
+ *   long as some of them wait.
  * - While that bound holds a call back its time does not run.
  *
  * All with the store's lock.
  */
 #include "backends/fleet_int.h"
 
+#define TURN_SHARE 8u /* of the bytes; one part is for the background */
+
 bool fleet_turn_waited(const struct fleet_op *op)
 {
 	return op->kind == FLEET_GET && !(op->flags & FLEET_BACKGROUND);
+}
+
+bool fleet_turn_background(const struct fleet_op *op)
+{
+	return op->kind == FLEET_GET && (op->flags & FLEET_BACKGROUND);
 }
 
 /* What bounds its bytes, or NULL. */
@@ -106,14 +114,17 @@ struct fleet_op *fleet_turn_first(const struct fleet_store *s)
 void fleet_turn_begin(const struct fleet_op *op)
 {
 	struct fleet_store *s = op->store;
+	uint64_t share = 0;
 
 	s->got = fleet_turn_waited(op);
+	if (s->queued_background > 0)
+		share = op->room.cap / (TURN_SHARE - 1) + 1;
 	if (op->kind == FLEET_PUT)
 		fleet_pace_begin(&s->up, op->body.size, op->start_us);
 	if (op->kind == FLEET_GET)
 		fleet_pace_begin(&s->down, op->room.cap, op->start_us);
 	if (fleet_turn_waited(op))
-		fleet_pace_begin(&s->reads, op->room.cap, op->start_us);
+		fleet_pace_begin(&s->reads, op->room.cap + share, op->start_us);
 }
 
 static void turn_sooner(uint64_t *ms, uint64_t at_ms)

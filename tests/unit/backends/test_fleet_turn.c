@@ -138,11 +138,57 @@ static void bandwidth__used_up_by_background__read_does_not_wait(void **state)
 	answered(back, 2, 0);
 }
 
+struct reader {
+	struct fake_scene *s;
+	pthread_t thread;
+	bool over; /* atomically */
+	unsigned reads;
+};
+
+static void *reader_main(void *arg)
+{
+	struct reader *r = arg;
+
+	while (!__atomic_load_n(&r->over, __ATOMIC_ACQUIRE))
+		r->reads += program_reads(r->s) == 0;
+	return NULL;
+}
+
 static int after_a_while(void *arg)
 {
 	const struct asker *a = arg;
 
 	return fake_soon(0) > a->until_ms;
+}
+
+/* Four readers, 10 bytes each at 1000 a second: they would take it all. */
+static void bandwidth__reads_without_end__background_has_a_share(void **state)
+{
+	struct fake_scene *s = *state;
+	struct asker back[4] = {{.s = s,
+		.flags = FLEET_BACKGROUND,
+		.bytes = 8,
+		.stop = after_a_while,
+		.until_ms = fake_soon(10000)}};
+	struct reader r[4];
+
+	bound(s, 1000);
+	for (unsigned i = 0; i < 4; i++) {
+		r[i] = (struct reader){.s = s};
+		assert_int_equal(
+			pthread_create(&r[i].thread, NULL, reader_main, &r[i]),
+			0);
+	}
+	fake_await_left(&s->b[0], 30);
+	ask(back, 4);
+	for (unsigned i = 0; i < 4; i++)
+		(void)pthread_join(back[i].thread, NULL);
+	for (unsigned i = 0; i < 4; i++) {
+		__atomic_store_n(&r[i].over, true, __ATOMIC_RELEASE);
+		(void)pthread_join(r[i].thread, NULL);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(back[i].code, 0);
 }
 
 /* Reads, moves and uploads whose time would be over before their turn. */
@@ -240,6 +286,8 @@ int main(void)
 		fake_scene_test(background__wants_all_places__last_one_is_left),
 		fake_scene_test(
 			bandwidth__used_up_by_background__read_does_not_wait),
+		fake_scene_test(
+			bandwidth__reads_without_end__background_has_a_share),
 		fake_scene_test(
 			bandwidth__holds_calls_back__their_time_does_not_run),
 		fake_scene_test(
