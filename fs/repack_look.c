@@ -46,7 +46,11 @@ static void look_head(struct repack *r, const struct pack_row *p,
 	ret->body_bytes = stripe_body_bytes(&ret->layout, p->bytes);
 }
 
-/* 1: as it should be; 0: not known; -EBADMSG: it is not. */
+/*
+ * 1: as it should be; 0: not known; -EBADMSG: it is not. Some bytes, asked for
+ * as a program would: behind uploads and moves they could wait for hours, and
+ * until they are there nothing that was copied makes room.
+ */
 static int look_one(struct repack *r, const struct fetch_place *at, unsigned i,
 	struct pluri_err *err)
 {
@@ -64,7 +68,6 @@ static int look_one(struct repack *r, const struct fetch_place *at, unsigned i,
 			.key = at->src[i].key,
 			.deadline_ms = clock_mono_ms(clock_system()) +
 				       r->v->config->timeout_ms,
-			.flags = FLEET_BACKGROUND,
 			.stop = look_stop,
 			.stop_arg = r},
 		0, &room, &size, err);

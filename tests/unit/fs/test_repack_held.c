@@ -140,6 +140,48 @@ static void copies__said_to_be_lost_once__looked_at_again(void **state)
 	house_free(&y.h);
 }
 
+/* --- stores that are busy ------------------------------------------------- */
+
+/* For a minute nothing in the background is asked of a store. */
+static void use_up(struct yard *y, unsigned store)
+{
+	struct pluri_room room = {.data = calloc(1, 60000), .cap = 60000};
+
+	fleet_limit(y->h.v->fleet, store,
+		&(struct fleet_limits){.bandwidth = 1000});
+	(void)fleet_get(y->h.v->fleet,
+		&(struct fleet_at){.store = store,
+			.key = "none",
+			.flags = FLEET_BACKGROUND},
+		0, &room, NULL, NULL);
+	free(room.data);
+}
+
+static void copies__stores_are_busy_with_moves__looked_at_at_once(void **state)
+{
+	struct repack_stats s;
+	uint64_t began;
+	struct yard y;
+
+	(void)state;
+	yard_begin(&y, VOLUME);
+	yard_poor(&y);
+	yard_turn(&y);
+	assert_int_equal(y.h.v->repack->copies, 3);
+	assert_true(house_paid(&y.h, 20000));
+	began = clock_mono_ms(clock_system());
+	for (unsigned store = 0; store < PLURI_STORES_MAX; store++)
+		use_up(&y, store);
+	yard_turn(&y);
+	assert_true(clock_mono_ms(clock_system()) < began + 30000);
+	repack_stats(y.h.v->repack, &s);
+	assert_int_equal(s.switched, 3);
+	for (unsigned store = 0; store < PLURI_STORES_MAX; store++)
+		fleet_limit(y.h.v->fleet, store, &(struct fleet_limits){0});
+	yard_check_all(&y);
+	house_free(&y.h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -147,6 +189,8 @@ int main(void)
 		cmocka_unit_test(
 			copies__store_has_lost_them__not_made_again_and_again),
 		cmocka_unit_test(copies__said_to_be_lost_once__looked_at_again),
+		cmocka_unit_test(
+			copies__stores_are_busy_with_moves__looked_at_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
