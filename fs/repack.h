@@ -42,11 +42,11 @@
  * An older copy of the database, put back, still leads to packs that were
  * emptied later: their objects are there for keep_deleted.
  *
- * Work yields: repack_rate bytes a second are copied, and as many fetched, none
- * while programs read and write (but for 2 s at most a chunk), and only while
- * all stores are well that their policy may choose; what waits for a store
- * waits in memory, some thousand copies at most, and holds up nothing else. A
- * pack that could not be read is tried again ten minutes later.
+ * Work yields: repack_rate bytes a second are fetched and copied, in one
+ * account, none while programs read and write (but for 2 s at most a chunk),
+ * and only while all stores are well that their policy may choose; what waits
+ * for a store waits in memory, some thousand copies at most, and holds up
+ * nothing else. A pack that could not be read is tried again ten minutes later.
  *
  * Shared, but for repack_round: by one thread.
  */
