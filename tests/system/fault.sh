@@ -2,7 +2,13 @@
 # fault.sh - clouds that fail in every way the fault backend knows: with one
 # good store left all bytes are right; with none, they are right or an error.
 # No read waits longer than its deadline; afterwards all heals by itself.
+#
+#   fault.sh PART...   one: a store fails readers; both: all do; more: the rest
+#                      of "both"; hang: what hangs hangs nobody; put: writing.
+#                      Without: all of them. Each stands for itself.
 . "$(dirname "$0")/lib.sh"
+
+parts_are 'one both more hang put' "$@"
 
 TIMEOUT_S=2
 LONGEST_MS=$((3 * TIMEOUT_S * 1000 + 2000)) # a read may take
@@ -98,7 +104,7 @@ asked() { # was store a asked for shards since it has faults?
 	[ "$(tail -c +$((calls + 1)) "$dir/calls.a" | grep -c '^get .*/')" -gt 0 ]
 }
 
-for mode in "${reads[@]}"; do
+one_fails() { # MODE
 	# a mount that knows of no slow store yet, but then of b, prefers a
 	umount_it
 	faults b 'delay delay_ms=30 op=get'
@@ -106,24 +112,35 @@ for mode in "${reads[@]}"; do
 	wait_well 30
 	forget
 	calls=$(stat -c %s "$dir/calls.a")
-	faults a "$mode"
-	check "one store, $mode: right" read_all right
-	check "one store, $mode: it was asked" wait_for 10 asked
-	check "one store, $mode: heals" healthy
-done
+	faults a "$1"
+	check "one store, $1: right" read_all right
+	check "one store, $1: it was asked" wait_for 10 asked
+	check "one store, $1: heals" healthy
+}
 
-for mode in "${reads[@]}"; do
+both_fail() { # MODE
+	local few=
 	forget
-	faults a "$mode"
-	faults b "$mode"
-	case $mode in # one and a few, since each waits for its deadline
+	faults a "$1"
+	faults b "$1"
+	case $1 in # one and a few, since each waits for its deadline
 	hang* | late* | *5000*) few="tiny random3" ;;
-	*) few= ;;
 	esac
-	check "both stores, $mode: right or an error" read_all either $few
-	check "both stores, $mode: heals" healthy
-	check "both stores, $mode: right afterwards" read_all right
-done
+	check "both stores, $1: right or an error" read_all either $few
+	check "both stores, $1: heals" healthy
+	check "both stores, $1: right afterwards" read_all right
+}
+
+half=$((${#reads[@]} / 2)) # the two take about as long
+if part one; then
+	for mode in "${reads[@]}"; do one_fails "$mode"; done
+fi
+if part both; then
+	for mode in "${reads[@]:0:half}"; do both_fail "$mode"; done
+fi
+if part more; then
+	for mode in "${reads[@]:half}"; do both_fail "$mode"; done
+fi
 
 # --- what hangs hangs nobody ------------------------------------------------
 
@@ -143,24 +160,27 @@ status_quick() {
 	return 1
 }
 
-forget
-faults a hang
-faults b hang
-"$helpers/timedread" "$mnt/random6" >"$dir/reader.out" &
-reader=$!
-children=($reader)
-check "a reader waits" wait_for 10 reading $reader
-check "status answers within 1 s" status_quick
-t=$(now_ms)
-kill -KILL $reader
-wait $reader 2>/dev/null
-children=()
-t=$(($(now_ms) - t))
-note "the reader was gone after $t ms"
-check "a killed reader is gone within 1 s" test $t -le 1000
-check "names are there" test -e "$mnt/random1" -a ! -e "$mnt/none"
-check "heals from hanging" healthy
-check "right afterwards" read_all right
+both_hang() {
+	forget
+	faults a hang
+	faults b hang
+	"$helpers/timedread" "$mnt/random6" >"$dir/reader.out" &
+	reader=$!
+	children=($reader)
+	check "a reader waits" wait_for 10 reading $reader
+	check "status answers within 1 s" status_quick
+	t=$(now_ms)
+	kill -KILL $reader
+	wait $reader 2>/dev/null
+	children=()
+	t=$(($(now_ms) - t))
+	note "the reader was gone after $t ms"
+	check "a killed reader is gone within 1 s" test $t -le 1000
+	check "names are there" test -e "$mnt/random1" -a ! -e "$mnt/none"
+	check "heals from hanging" healthy
+	check "right afterwards" read_all right
+}
+if part hang; then both_hang; fi
 
 # --- writing ----------------------------------------------------------------
 
@@ -177,24 +197,31 @@ fsync_file() {
 }
 
 n=0
-for mode in full 'error EAGAIN op=put' 'error EACCES op=put' \
-	'lost-answer op=put' 'hang op=put' 'late op=put delay_ms=300' \
-	'delay op=put delay_ms=400' 'truncate op=put' 'flip op=put seed=5' \
-	notfound 'error EAGAIN op=put p=0.5 seed=9'; do
+put_fails() { # MODE
 	n=$((n + 1))
-	faults a "$mode"
-	check "put, $mode: fsync returns" fsync_file new$n
-	case $mode in
+	faults a "$1"
+	check "put, $1: fsync returns" fsync_file new$n
+	case $1 in
 	full | 'error EAGAIN op=put' | 'error EACCES op=put' | hang*)
-		check "put, $mode: it is owed" wait_for 20 in_debt
-		check "put, $mode: still owed" in_debt ;;
+		check "put, $1: it is owed" wait_for 20 in_debt
+		check "put, $1: still owed" in_debt ;;
 	esac
-	check "put, $mode: right meanwhile" read_all right new$n
-	check "put, $mode: paid" healthy
+	check "put, $1: right meanwhile" read_all right new$n
+	check "put, $1: paid" healthy
 	forget
-	check "put, $mode: right afterwards" read_all right new$n
-	check "put, $mode: no store counts as ill" wait_well 60
-done
+	check "put, $1: right afterwards" read_all right new$n
+	check "put, $1: no store counts as ill" wait_well 60
+}
+
+if part put; then
+	for mode in full 'error EAGAIN op=put' 'error EACCES op=put' \
+		'lost-answer op=put' 'hang op=put' 'late op=put delay_ms=300' \
+		'delay op=put delay_ms=400' 'truncate op=put' \
+		'flip op=put seed=5' notfound 'error EAGAIN op=put p=0.5 seed=9'
+	do
+		put_fails "$mode"
+	done
+fi
 
 check "all is right at last" read_all right
 check "unmounted" umount_it

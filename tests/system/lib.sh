@@ -96,6 +96,18 @@ finish() {
 	exit $status
 }
 
+# For a script that a build runs in parts, beside each other, since it waits most
+# of the time: parts_are ALL PART... - those asked for; without: ALL.
+parts_are() {
+	local one
+	parts=" ${*:2} "
+	[ $# -gt 1 ] || parts=" $1 "
+	for one in $parts; do
+		[[ " $1 " == *" $one "* ]] || bail "no such part: $one"
+	done
+}
+part() { [[ $parts == *" $1 "* ]]; }
+
 start_test() {
 	# the one reason to skip: there is no FUSE here
 	if ! [ -c /dev/fuse ] || ! (: <>/dev/fuse) 2>/dev/null; then

@@ -4,7 +4,8 @@
 # and kill -9 in between. What modelrun.c says of it is not repeated here.
 #
 #   SEED=... SEEDS=1     the first, and how many of them
-#   MINUTES=1            of each; 0: STEPS operations
+#   BATCHES=50           of each, at least; about a minute of two processors
+#   MINUTES=0 STEPS=1000 of each, at least, too
 #   PROCS=3              processes
 #   TRACE=FILE           do again what failed; FILE.why said why
 #   MORE='--no-crash'    further options of modelrun
@@ -59,7 +60,8 @@ if [ -n "${TRACE-}" ]; then
 fi
 for ((n = 0; n < ${SEEDS:-1}; n++)); do
 	check "seed $((seed + n))" again $((seed + n)) \
-		--minutes "${MINUTES:-1}" --steps "${STEPS:-1000}"
+		--batches "${BATCHES:-50}" --minutes "${MINUTES:-0}" \
+		--steps "${STEPS:-1000}"
 	[ $failures = 0 ] || break
 done
 check "all is well at last" wait_well 60

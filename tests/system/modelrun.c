@@ -4,8 +4,9 @@
  * daemon in between. What is answered must be the same.
  *
  *   modelrun --ref DIR --mount DIR --work DIR --event COMMAND
- *            [--seed N] [--procs N] [--steps N] [--minutes N] [--no-crash]
- *            [--no-race] [--data (of two files, and nothing else)]
+ *            [--seed N] [--procs N] [--no-crash] [--no-race]
+ *            [--steps N] [--batches N] [--minutes N] (goes on for all three)
+ *            [--data (of two files, and nothing else)]
  *            [--crashes (and nothing else)]
  *   modelrun ... --replay TRACE
  *   modelrun ... --own (a sequence that is known to be hard)
@@ -38,7 +39,7 @@
 struct run {
 	struct model_place at;
 	struct model_random random;
-	uint64_t seed, steps, minutes, done;
+	uint64_t seed, steps, least, minutes, done;
 	unsigned procs;
 	bool no_crash, no_race, data, only_crashes, own;
 	const char *replay;
@@ -277,7 +278,8 @@ static bool run_all(struct run *r)
 	const time_t end = time(NULL) + (time_t)(60 * r->minutes);
 	bool fine = true;
 
-	while (fine && (r->done < r->steps || time(NULL) < end))
+	while (fine && (r->done < r->steps || r->batches < r->least ||
+			       time(NULL) < end))
 		fine = run_batch(r);
 	for (unsigned i = 0; i < r->procs; i++)
 		model_worker_end(&r->worker[i]);
@@ -367,6 +369,9 @@ static bool run_option(struct run *r, int letter)
 	case 'n':
 		r->steps = strtoull(optarg, NULL, 10);
 		return true;
+	case 'b':
+		r->least = strtoull(optarg, NULL, 10);
+		return true;
 	case 't':
 		r->minutes = strtoull(optarg, NULL, 10);
 		return true;
@@ -398,6 +403,7 @@ static bool run_options(struct run *r, int argc, char **argv)
 		{"seed", required_argument, NULL, 's'},
 		{"procs", required_argument, NULL, 'p'},
 		{"steps", required_argument, NULL, 'n'},
+		{"batches", required_argument, NULL, 'b'},
 		{"minutes", required_argument, NULL, 't'},
 		{"no-crash", no_argument, NULL, 'C'},
 		{"no-race", no_argument, NULL, 'R'},

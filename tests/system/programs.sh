@@ -2,8 +2,9 @@
 # programs.sh - programs that people run: what they leave on a mount is byte for
 # byte what they leave on the local disk, also after a remount and a kill -9.
 #
-#   programs.sh slow   the long ones: PostgreSQL, a build of this project,
-#                      restic and borg with more than 500 MiB
+#   programs.sh slow PART...   the long ones: postgres; build: of this project;
+#                              backup: restic and borg with more than 500 MiB.
+#                              Without: all three
 . "$(dirname "$0")/lib.sh"
 
 start_test
@@ -108,6 +109,7 @@ backup() {
 
 # shellcheck source=tests/system/programs_slow.sh
 if [ "${1-}" = slow ]; then
+	shift
 	. "$src/system/programs_slow.sh"
 	check "unmounted" umount_it
 	done_testing

@@ -1,6 +1,8 @@
 #!/bin/bash
 # programs_slow.sh - the long part of programs.sh, which sources it.
 
+parts_are 'postgres build backup' "$@"
+
 # --- PostgreSQL --------------------------------------------------------------
 
 pg_bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1)
@@ -31,7 +33,9 @@ pg_even() {
 }
 pg_count() { pg_sql 'SELECT count(*) FROM pgbench_history'; }
 
-if [ -z "$pg_bin" ]; then
+if ! part postgres; then
+	:
+elif [ -z "$pg_bin" ]; then
 	note "left out: PostgreSQL is not installed"
 else
 	mkdir -m 755 "$dir/sock" "$w/pg" && chmod 755 "$w"
@@ -41,6 +45,7 @@ else
 	check "PostgreSQL: pgbench -i" quiet pg_bench -i -s 3
 	check "PostgreSQL: pgbench" quiet pg_bench -n -c 4 -j 2 -T 15
 	check "PostgreSQL: sums agree" pg_even
+	note "$(pg_count) transactions"
 	pg_bench -n -c 4 -j 2 -T 20 >"$dir/bench.out" 2>&1 &
 	bench=$!
 	before=$(pg_count)
@@ -83,7 +88,7 @@ fi
 
 # --- a build -----------------------------------------------------------------
 
-if have meson ninja; then
+if part build && have meson ninja; then
 	mkdir "$w/project" && cd "$src/.." || exit
 	tar --exclude=./.git --exclude='./build*' -cf - . |
 		tar -C "$w/project" -xf -
@@ -104,7 +109,9 @@ fi
 
 # --- more than 500 MiB -------------------------------------------------------
 
-sample_tree "$l/tree" 560
-sum_tree "$l/tree" "$dir/tree.sum"
-backup "$l/tree" "$dir/tree.sum"
+if part backup; then
+	sample_tree "$l/tree" 560
+	sum_tree "$l/tree" "$dir/tree.sum"
+	backup "$l/tree" "$dir/tree.sum"
+fi
 check "all well at last" wait_well 300
