@@ -16,6 +16,7 @@
 #include "backends/fleet_int.h"
 
 #define TURN_SHARE 8u /* of the bytes; one part is for the background */
+#define TURN_LOOK_MS 1000u /* at what is held back: is its store up? */
 
 bool fleet_turn_waited(const struct fleet_op *op)
 {
@@ -46,7 +47,7 @@ uint64_t fleet_turn_due_ms(const struct fleet_op *op)
 	/* A store in trouble is not waited for longer than agreed */
 	if (!pace || !pace->ready_us || s->stopping || !fleet_health_up(s))
 		return op->deadline_ms;
-	from = fleet_now_ms();
+	from = fleet_now_ms() + TURN_LOOK_MS;
 	if (from > pace->ready_us / 1000)
 		from = pace->ready_us / 1000;
 	if (from + op->span_ms < op->deadline_ms)

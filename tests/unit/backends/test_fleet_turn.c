@@ -241,6 +241,25 @@ static void bandwidth__holds_back_from_a_marked_store__time_runs(void **state)
 	answered(&held, 1, -ETIMEDOUT);
 }
 
+/* It is an upload's turn, but that may not begin for some minutes. */
+static void turns__one_connection_and_bandwidth__reads_go_on(void **state)
+{
+	const struct fleet_limits limits = {
+		.connections = 1, .bandwidth = 1000};
+	struct fake_scene *s = *state;
+	struct asker put[2] = {{.s = s, .bytes = 350000, .put = true}};
+
+	fleet_limit(s->fleet, 0, &limits);
+	ask(put, 2);
+	fake_await_entered(&s->b[0], 1);
+	fake_await_queued(s, 1);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(program_reads(s), 0);
+	fake_await_queued(s, 1);
+	bound(s, 0);
+	answered(put, 2, 0);
+}
+
 static void bandwidth__below_the_usual_pace__attempts_have_longer(void **state)
 {
 	struct fake_scene *s = *state;
@@ -292,6 +311,8 @@ int main(void)
 			bandwidth__holds_calls_back__their_time_does_not_run),
 		fake_scene_test(
 			bandwidth__holds_back_from_a_marked_store__time_runs),
+		fake_scene_test(
+			turns__one_connection_and_bandwidth__reads_go_on),
 		fake_scene_test(
 			bandwidth__below_the_usual_pace__attempts_have_longer),
 		fake_scene_test(
