@@ -66,12 +66,20 @@ int claim_open(const struct config *c, uint64_t pick, struct claim_stores **ret,
 	return 0;
 }
 
-int claim_look(const struct claim *at, const struct keys *keys, char *ret_store,
-	struct pluri_err *err)
+/* Ours, but claimed for a store of another name: two stores, one place. */
+static int claim_twice(
+	const struct claim *at, const char *other, struct pluri_err *err)
 {
-	uint8_t got[DESCRIPTOR_BYTES + 1]; /* one more: longer is not ours */
-	struct pluri_room room = {.data = got, .cap = sizeof(got)};
-	struct descriptor d = {0};
+	return pluri_fail(err, EEXIST,
+		"store %s: this place is store %s of the same volume; two "
+		"stores must not share one place: change its url",
+		at->name, other);
+}
+
+/* 1: *d, with its bytes; 0: there is none. */
+static int claim_get(const struct claim *at, const struct keys *keys,
+	struct pluri_room *room, struct descriptor *d, struct pluri_err *err)
+{
 	int r;
 
 	r = fleet_get(at->fleet,
@@ -79,21 +87,53 @@ int claim_look(const struct claim *at, const struct keys *keys, char *ret_store,
 			.key = DESCRIPTOR_NAME,
 			.deadline_ms = at->deadline_ms,
 			.flags = CLAIM_FLAGS},
-		0, &room, NULL, err);
+		0, room, NULL, err);
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0)
 		return r;
 	r = descriptor_decode(
-		keys, (struct pluri_span){got, room.len}, &d, NULL, err);
+		keys, (struct pluri_span){room->data, room->len}, d, NULL, err);
 	if (r < 0) {
 		(void)pluri_where(
 			err, "store %s: object %s", at->name, DESCRIPTOR_NAME);
 		return r;
 	}
-	if (ret_store)
-		(void)snprintf(ret_store, PLURI_NAME_MAX + 1, "%s", d.store);
 	return 1;
+}
+
+int claim_look(const struct claim *at, const struct keys *keys, char *ret_store,
+	struct pluri_err *err)
+{
+	uint8_t got[DESCRIPTOR_BYTES + 1]; /* one more: longer is not ours */
+	struct pluri_room room = {.data = got, .cap = sizeof(got)};
+	struct descriptor d = {0};
+	const int r = claim_get(at, keys, &room, &d, err);
+
+	if (r == 1 && ret_store)
+		(void)snprintf(ret_store, PLURI_NAME_MAX + 1, "%s", d.store);
+	return r;
+}
+
+int claim_repeat(
+	const struct claim *at, const struct keys *keys, struct pluri_err *err)
+{
+	uint8_t got[DESCRIPTOR_BYTES + 1];
+	struct pluri_room room = {.data = got, .cap = sizeof(got)};
+	struct descriptor d = {0};
+	int r = claim_get(at, keys, &room, &d, err);
+
+	if (r == 0)
+		return pluri_fail(err, ENODEV, "store %s: object %s is gone",
+			at->name, DESCRIPTOR_NAME);
+	if (r < 0)
+		return r;
+	if (strcmp(d.store, at->name) != 0)
+		return claim_twice(at, d.store, err);
+	r = fleet_put_one(at->fleet, at->store, DESCRIPTOR_NAME,
+		(struct pluri_span){got, room.len}, at->deadline_ms,
+		CLAIM_FLAGS, err);
+	return r == -EEXIST ? 0 : r;
 }
 
 static int claim_put(const struct claim *at, const struct keys *keys,
@@ -115,16 +155,6 @@ static int claim_put(const struct claim *at, const struct keys *keys,
 	return fleet_put_one(at->fleet, at->store, DESCRIPTOR_NAME,
 		(struct pluri_span){bytes, sizeof(bytes)}, at->deadline_ms,
 		CLAIM_FLAGS, err);
-}
-
-/* Ours, but claimed for a store of another name: two stores, one place. */
-static int claim_twice(
-	const struct claim *at, const char *other, struct pluri_err *err)
-{
-	return pluri_fail(err, EEXIST,
-		"store %s: this place is store %s of the same volume; two "
-		"stores must not share one place: change its url",
-		at->name, other);
 }
 
 int claim_make(const struct claim *at, const struct keys *keys,

@@ -44,6 +44,14 @@ int claim_make(const struct claim *at, const struct keys *keys,
 	const char *volume, const struct clock *clock, bool *ret_made,
 	struct pluri_err *err);
 
+/*
+ * Put ours once more, byte for byte as it lies there, which a store refuses: so
+ * that a plugin that knows it (backends/s3/s3.c) learns whether this one would,
+ * and need not look before each put. 0: it is still ours.
+ */
+int claim_repeat(const struct claim *at, const struct keys *keys,
+	struct pluri_err *err);
+
 /* Take ours back; another's stays: -EEXIST. None there is fine. */
 int claim_remove(const struct claim *at, const struct keys *keys,
 	struct pluri_err *err);

@@ -104,6 +104,10 @@ int volume_locked(const struct config *c, int *ret_pid);
  */
 int volume_greet(struct volume *v, uint32_t store, struct pluri_err *err);
 
+/* claim_repeat() of a store that was greeted well, if its plugin cannot put
+ * anew at once and may learn to. Waits for the cloud up to its timeout. */
+void volume_rehearse(struct volume *v, uint32_t store);
+
 /* Write our descriptor to a store: -EEXIST when another volume's is there;
  * ours already there is fine. */
 int volume_claim(struct volume *v, uint32_t store, struct pluri_err *err);

@@ -1,6 +1,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/log.h"
+
 #include "fs/claim.h"
 #include "fs/roster.h"
 #include "fs/volume.h"
@@ -78,6 +80,24 @@ int volume_greet(struct volume *v, uint32_t store, struct pluri_err *err)
 	if (r < 0 && err)
 		*err = why;
 	return r;
+}
+
+void volume_rehearse(struct volume *v, uint32_t store)
+{
+	struct store_row row;
+	struct claim at = {.fleet = v->fleet, .store = store};
+	struct pluri_err why = {0};
+	struct fleet_health h;
+
+	if (roster_store(v->roster, store, &row) < 0 ||
+		fleet_health(v->fleet, store, &h) < 0 ||
+		(h.caps & PLURI_CAP_NEW))
+		return;
+	at.name = row.name;
+	at.deadline_ms = clock_mono_ms(clock_system()) + v->config->timeout_ms;
+	if (claim_repeat(&at, v->keys, &why) < 0)
+		log_line(LOG_DEBUG, "store %s: not learnt: %s", row.name,
+			why.text);
 }
 
 int volume_claim(struct volume *v, uint32_t store, struct pluri_err *err)

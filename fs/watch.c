@@ -18,6 +18,7 @@ struct visit {
 	bool busy; /* a greeting is under way */
 	bool met;
 	bool ill;
+	bool rehearsed; /* its visit's alone */
 	uint64_t next_ms;
 };
 
@@ -26,6 +27,7 @@ struct watch {
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t wake;
 	bool stop;
+	_Atomic bool puts; /* set without it, too */
 	struct visit visit[PLURI_STORES_MAX];
 	struct work *pool;
 	pthread_t thread;
@@ -47,7 +49,6 @@ static void watch_run(struct work_item *item)
 	lost = r < 0 && !i->ill;
 	i->ill = r < 0;
 	i->met = true;
-	i->busy = false;
 	i->next_ms = clock_mono_ms(clock_system()) +
 		     (r < 0 ? WATCH_ILL_MS : WATCH_WELL_MS);
 	(void)pthread_mutex_unlock(&w->lock);
@@ -59,6 +60,13 @@ static void watch_run(struct work_item *item)
 		upload_met(w->v->upload, i->store);
 	if (back)
 		upload_kick(w->v->upload, i->store);
+	if (r >= 0 && !i->rehearsed && atomic_load(&w->puts)) {
+		i->rehearsed = true;
+		volume_rehearse(w->v, i->store);
+	}
+	(void)pthread_mutex_lock(&w->lock);
+	i->busy = false;
+	(void)pthread_mutex_unlock(&w->lock);
 }
 
 /* With the lock held; rows: what is registered now. */
@@ -107,6 +115,17 @@ static void *watch_main(void *arg)
 	(void)pthread_mutex_unlock(&w->lock);
 	free(rows);
 	return NULL;
+}
+
+void watch_puts(struct watch *w)
+{
+	if (atomic_exchange(&w->puts, true))
+		return;
+	(void)pthread_mutex_lock(&w->lock);
+	for (unsigned i = 0; i < PLURI_STORES_MAX; i++)
+		w->visit[i].next_ms = 0;
+	(void)pthread_cond_signal(&w->wake);
+	(void)pthread_mutex_unlock(&w->lock);
 }
 
 bool watch_met(struct watch *w, uint32_t store)

@@ -17,6 +17,11 @@ int watch_new(struct volume *v, struct watch **ret, struct pluri_err *err);
 void watch_free(struct watch *w);
 PLURI_OWN(watch);
 
+/* Objects are going to be put, the first since the volume was opened: each
+ * store is greeted, and asked what puts may rely on (volume_rehearse), beside
+ * everything else. Any number of times. */
+void watch_puts(struct watch *w);
+
 /* Has the store been greeted since the volume was opened? */
 bool watch_met(struct watch *w, uint32_t store);
 

@@ -10,7 +10,9 @@
  * first. The first put below PROBE_MAX that also carries the condition and
  * succeeds is repeated once with it: refused then, the server honours it, and
  * from here on the condition alone does (PLURI_CAP_NEW); accepted (same key,
- * same bytes), it ignores it, and puts look first for ever.
+ * same bytes), it ignores it, and puts look first for ever. A put of no more
+ * than SAME_MAX bytes that lie there already, byte for byte, shows the same:
+ * who puts large objects may find out with a small one that he knows.
  *
  * A server that answers a range with all (200) is put up with: what comes
  * before the range is dropped, the rest is not waited for; the instance then
@@ -30,6 +32,7 @@
 #define OBJECT_MAX (UINT64_C(5) << 30) /* of one PUT, at every provider */
 #define CONCURRENCY 16u
 #define PROBE_MAX (1u << 20)
+#define SAME_MAX 4096u
 #define REPLY_BYTES_MAX 65536u
 #define NAME_MAX_BYTES (TARGET_URL_MAX + PLURI_OBJECT_KEY_MAX)
 
@@ -196,6 +199,39 @@ static int put_probing(struct pluri_backend *b, struct pluri_call *call,
 	return 0;
 }
 
+/* Is the object that is there the body, which is small? */
+static bool put_same(struct pluri_backend *b, struct pluri_call *call,
+	const char *name, const struct pluri_body *body)
+{
+	uint8_t want[SAME_MAX];
+	uint8_t got[SAME_MAX];
+	struct pluri_room room = {.data = got, .cap = body->size};
+	struct fetched there = {.size = UINT64_MAX};
+
+	return fetch_range(b->send, call, name, 0, &room, &there, NULL) == 0 &&
+	       room.len == body->size &&
+	       (there.whole || there.size == body->size) &&
+	       body->read(body->arg, 0, want, body->size, NULL) == 0 &&
+	       memcmp(want, got, body->size) == 0;
+}
+
+/* What the server does to a put of what is there, which is no harm. */
+static void put_again(struct pluri_backend *b, struct pluri_call *call,
+	const char *name, const struct pluri_body *body)
+{
+	int was = COND_UNKNOWN;
+	int r = -EAGAIN;
+
+	if (!__atomic_compare_exchange_n(&b->condition, &was, COND_PROBING,
+		    false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return;
+	if (put_same(b, call, name, body))
+		r = put_once(b, call, name, body, true, NULL);
+	learn_condition(b, r == -EEXIST		     ? COND_HONOURED
+			   : r == 0 || r == -ENOTSUP ? COND_IGNORED
+						     : COND_UNKNOWN);
+}
+
 static int put_new(struct pluri_backend *b, struct pluri_call *call,
 	const char *name, const struct pluri_body *body, struct pluri_err *err)
 {
@@ -207,6 +243,8 @@ static int put_new(struct pluri_backend *b, struct pluri_call *call,
 	if (__atomic_load_n(&b->condition, __ATOMIC_RELAXED) == COND_HONOURED)
 		return put_once(b, call, name, body, true, err);
 	r = fetch_size(b->send, call, name, &size, err);
+	if (r == 0 && size == body->size && size > 0 && size <= SAME_MAX)
+		put_again(b, call, name, body);
 	if (r == 0)
 		return pluri_fail(
 			err, EEXIST, "put: %s is already there", name);

@@ -14,6 +14,9 @@
 #define THERE                                        \
 	"HTTP/1.1 206 Part\r\nContent-Length: 1\r\n" \
 	"Content-Range: bytes 0-0/4\r\n\r\nb"
+#define WHOLE(bytes)                                 \
+	"HTTP/1.1 206 Part\r\nContent-Length: 4\r\n" \
+	"Content-Range: bytes 0-3/4\r\n\r\n" bytes
 #define FAILED REFUSAL("412 No", "PreconditionFailed")
 
 static void put_new__condition_honoured__relied_on(void **state)
@@ -69,13 +72,54 @@ static void put_new__condition_not_implemented__put_without(void **state)
 }
 
 /* A server that ignores the condition must not get to overwrite. */
-static void put_new__there_already_and_nothing_known__never_sent(void **state)
+static void put_new__other_there_and_nothing_known__never_sent(void **state)
 {
-	S3_TALK(t, {.reply = THERE});
+	S3_TALK(t, {.reply = THERE}, {.reply = WHOLE("bydo")});
+
+	(void)state;
+	assert_int_equal(s3_talk_put(t, PLURI_PUT_NEW), -EEXIST);
+	assert_int_equal(scripted_requests(t->server), 2);
+	assert_true(s3_talk_sent(t, 1, "GET "));
+	assert_false(s3_talk_caps(t) & PLURI_CAP_NEW);
+	s3_talk_free(t);
+}
+
+static void put_new__larger_there_already__never_sent(void **state)
+{
+	S3_TALK(t, {.reply = "HTTP/1.1 206 Part\r\nContent-Length: 1\r\n"
+			     "Content-Range: bytes 0-0/5\r\n\r\nb"});
 
 	(void)state;
 	assert_int_equal(s3_talk_put(t, PLURI_PUT_NEW), -EEXIST);
 	assert_int_equal(scripted_requests(t->server), 1);
+	s3_talk_free(t);
+}
+
+static void put_new__same_there_and_refused__condition_relied_on(void **state)
+{
+	S3_TALK(t, {.reply = THERE}, {.reply = WHOLE("body")},
+		{.reply = FAILED, .then = SCRIPTED_CLOSE}, {.reply = OK});
+
+	(void)state;
+	assert_int_equal(s3_talk_put(t, PLURI_PUT_NEW), -EEXIST);
+	assert_true(s3_talk_sent(t, 2, CONDITION));
+	assert_true(s3_talk_caps(t) & PLURI_CAP_NEW);
+	assert_int_equal(s3_talk_put(t, PLURI_PUT_NEW), 0);
+	assert_true(s3_talk_sent(t, 3, CONDITION));
+	s3_talk_free(t);
+}
+
+static void put_new__same_there_and_accepted__looks_first(void **state)
+{
+	S3_TALK(t, {.reply = THERE}, {.reply = WHOLE("body")}, {.reply = OK},
+		{.reply = NO_KEY, .then = SCRIPTED_CLOSE}, {.reply = OK});
+
+	(void)state;
+	assert_int_equal(s3_talk_put(t, PLURI_PUT_NEW), -EEXIST);
+	assert_false(s3_talk_caps(t) & PLURI_CAP_NEW);
+	assert_int_equal(s3_talk_put(t, PLURI_PUT_NEW), 0);
+	assert_int_equal(scripted_requests(t->server), 5);
+	assert_false(s3_talk_sent(t, 4, CONDITION));
 	s3_talk_free(t);
 }
 
@@ -237,7 +281,11 @@ int main(void)
 		cmocka_unit_test(
 			put_new__condition_not_implemented__put_without),
 		cmocka_unit_test(
-			put_new__there_already_and_nothing_known__never_sent),
+			put_new__other_there_and_nothing_known__never_sent),
+		cmocka_unit_test(put_new__larger_there_already__never_sent),
+		cmocka_unit_test(
+			put_new__same_there_and_refused__condition_relied_on),
+		cmocka_unit_test(put_new__same_there_and_accepted__looks_first),
 		cmocka_unit_test(put_new__cannot_look__not_put),
 		cmocka_unit_test(put__error_in_a_200__failure),
 		cmocka_unit_test(put__page_of_somebody_else__not_stored),
