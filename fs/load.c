@@ -307,6 +307,7 @@ static void load_unpin(struct load *l)
 		if (l->bit[i].pin)
 			cache_unpin(l->v->cache, l->bit[i].pin);
 	l->n = 0;
+	l->held = 0;
 }
 
 /* A pin that fails half-way leaves owned frames that others wait for. */
@@ -427,6 +428,23 @@ bool load_apart(const struct chunk_row *a, const struct chunk_row *b)
 				 b->off - a->off - a->bytes > FETCH_GAP_MAX);
 }
 
+/* What a bit adds to the frames that are pinned. */
+static uint32_t load_adds(const struct load *l, const struct load_bit *b)
+{
+	const struct load_bit *last = &l->bit[l->n ? l->n - 1 : 0];
+
+	return l->n > 0 && last->chunk == b->chunk && last->frame == b->frame
+		       ? 0
+		       : load_plain(b);
+}
+
+static bool load_full(const struct load *l, const struct load_bit *b)
+{
+	return l->n == LOAD_FRAMES ||
+	       (l->n > 0 && !l->ahead &&
+		       l->held + load_adds(l, b) > LOAD_HELD_MAX);
+}
+
 int load_add(struct load *l, const struct chunk_row *c, uint32_t off,
 	uint32_t len, uint8_t *to, struct pluri_err *err)
 {
@@ -444,17 +462,20 @@ int load_add(struct load *l, const struct chunk_row *c, uint32_t off,
 		const uint32_t n =
 			len < FRAME_PLAIN - from ? len : FRAME_PLAIN - from;
 
-		if (l->n == LOAD_FRAMES) {
+		const struct load_bit bit = {.chunk = c,
+			.frame = off / FRAME_PLAIN,
+			.from = from,
+			.len = n,
+			.to = to};
+
+		if (load_full(l, &bit)) {
 			const int r = load_end(l, err);
 
 			if (r < 0)
 				return r;
 		}
-		l->bit[l->n++] = (struct load_bit){.chunk = c,
-			.frame = off / FRAME_PLAIN,
-			.from = from,
-			.len = n,
-			.to = to};
+		l->held += load_adds(l, &bit);
+		l->bit[l->n++] = bit;
 		to = to ? to + n : NULL;
 		off += n;
 		len -= n;

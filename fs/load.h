@@ -3,7 +3,9 @@
  * struct is confined to its thread; what it works on is shared.
  *
  * Bytes are asked for one range of a chunk after the other; frames are pinned
- * and loaded LOAD_FRAMES at a time. What nobody else is loading is fetched in
+ * and loaded LOAD_FRAMES at a time, or as many as LOAD_HELD_MAX allows: many
+ * readers of small pieces of large frames would pin more than memory is there
+ * for. What nobody else is loading is fetched in
  * spans: frames of one pack, in its order, up to FETCH_GAP_MAX apart and
  * FETCH_SPAN_MAX in all, whichever chunks and extents they belong to. All that
  * is its own to load is loaded before it waits for anybody else's: so nobody
@@ -18,6 +20,7 @@
 #include "fs/nearby.h"
 
 #define LOAD_FRAMES 96u /* of 8 MiB in chunks of any size, and more */
+#define LOAD_HELD_MAX (4u << 20) /* bytes of frames that a reader pins */
 
 struct cache_frame;
 
@@ -35,9 +38,10 @@ struct load {
 	struct nearby *nearby; /* of small chunks; NULL: bring none */
 	bool stream; /* what is next will be wanted, too */
 	bool ahead; /* nobody waits for it: the cache is enough */
-	bool lend; /* LOAD_FRAMES at most, and where they are will do */
+	bool lend; /* all at once, and where they are will do */
 	struct fetch_patience patience; /* but for when it began */
 	unsigned n;
+	uint32_t held; /* bytes of their frames */
 	struct load_bit bit[LOAD_FRAMES];
 };
 

@@ -315,6 +315,7 @@ static bool read_lends(const struct read_plan *p, uint64_t off, size_t len)
 	const uint64_t end = off + len;
 	uint64_t at = off;
 	size_t frames = 0;
+	size_t held = 0;
 
 	if (p->gaps != 1 || p->gap->off != off || p->gap->end != end)
 		return false;
@@ -324,14 +325,19 @@ static bool read_lends(const struct read_plan *p, uint64_t off, size_t len)
 			e->off + e->len < end ? e->off + e->len : end;
 
 		const uint64_t skip = e->skip + at - e->off;
+		size_t more;
 
 		if (e->off > at || upto <= at)
 			return false;
-		frames += (skip + (upto - at) - 1) / FRAME_PLAIN -
-			  skip / FRAME_PLAIN + 1;
+		more = (skip + (upto - at) - 1) / FRAME_PLAIN -
+		       skip / FRAME_PLAIN + 1;
+		frames += more;
+		held += more * (p->row[i].chunk.plain < FRAME_PLAIN
+					       ? p->row[i].chunk.plain
+					       : FRAME_PLAIN);
 		at = upto;
 	}
-	return at >= end && frames <= LOAD_FRAMES;
+	return at >= end && frames <= LOAD_FRAMES && held <= LOAD_HELD_MAX;
 }
 
 static int read_lend(
