@@ -189,7 +189,7 @@ static int merge_scan(struct merge *m, struct pluri_err *err)
 	r = merge_scan_rows(m, row, &n, &why);
 	for (unsigned i = 0; i < n; i++)
 		merge_scan_row(m, &row[i]);
-	if (r == -EBADMSG && row[n].ino > 0) {
+	if (r == -EBADMSG && n < MERGE_ROWS && row[n].ino > 0) {
 		merge_scan_skip(m, row[n].ino, &why);
 		return 0;
 	}

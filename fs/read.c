@@ -281,7 +281,8 @@ static bool read_ahead(
 	struct volume *v, uint64_t ino, uint64_t off, size_t len, uint64_t size)
 {
 	struct reader *rd = v->reader;
-	struct trail_room room = {rd->window_max, v->config->memory / 2};
+	struct trail_room room = {rd->window_max, v->config->memory / 2,
+		clock_mono_ms(clock_system())};
 	struct cache_stats stats;
 	struct trail_step step;
 

@@ -14,6 +14,8 @@
 #define TRAIL_FAR \
 	(1u << 20) /* a stride from here on leaves out what it skips */
 #define TRAIL_FAR_MAX 16u /* strides ahead */
+#define TRAIL_AHEAD_MS 5000u /* of what the stream takes */
+#define TRAIL_LATELY_MS 10000u /* what its pace is taken from */
 
 struct trail {
 	uint64_t ino; /* 0: free */
@@ -22,6 +24,7 @@ struct trail {
 	uint64_t ahead; /* prefetched up, or down, to here */
 	uint64_t window; /* bytes of prefetch; far strides: how many */
 	uint64_t eaten; /* bytes read since it grew */
+	uint64_t began_ms, passed; /* bytes since then: its pace */
 	uint64_t used; /* of the table's clock */
 };
 
@@ -123,8 +126,8 @@ static bool trail_sees(
 	return false;
 }
 
-static struct trail *trail_begin(
-	struct trails *t, const struct trail_read *r, uint64_t max)
+static struct trail *trail_begin(struct trails *t, const struct trail_read *r,
+	uint64_t max, uint64_t now_ms)
 {
 	struct trail *old = &t->slot[0];
 	int64_t stride;
@@ -140,6 +143,7 @@ static struct trail *trail_begin(
 		.next = r->off,
 		.ahead = stride < 0 ? r->off : r->end,
 		.window = TRAIL_STEP_MIN < max ? TRAIL_STEP_MIN : max,
+		.began_ms = now_ms,
 	};
 	if (llabs(stride) >= TRAIL_FAR) {
 		old->ahead = r->off;
@@ -159,9 +163,33 @@ static uint64_t trail_size(const struct trail *s)
 				    : n;
 }
 
-static void trail_eat(struct trail *s, uint64_t bytes, uint64_t max)
+/*
+ * The window that a stream is worth at the pace at which it goes. A slow line
+ * holds it up: what is asked for must arrive in a time that somebody waits for.
+ */
+static uint64_t trail_worth(struct trail *s, uint64_t bytes, uint64_t now_ms)
 {
-	if (s->window > max) /* others have come */
+	uint64_t took = now_ms - s->began_ms + 1;
+	uint64_t worth;
+
+	s->passed += bytes;
+	while (took > TRAIL_LATELY_MS) {
+		took /= 2;
+		s->passed /= 2;
+		s->began_ms = now_ms + 1 - took;
+	}
+	worth = s->passed / took * TRAIL_AHEAD_MS;
+	return worth < TRAIL_STEP_MIN ? TRAIL_STEP_MIN : worth;
+}
+
+static void trail_eat(
+	struct trail *s, uint64_t bytes, uint64_t max, uint64_t now_ms)
+{
+	const uint64_t worth = trail_worth(s, bytes, now_ms);
+
+	if (worth < max)
+		max = worth;
+	if (s->window > max) /* others have come, or it got slow */
 		s->window = max;
 	s->eaten += bytes;
 	if (s->eaten < s->window / 4)
@@ -171,14 +199,14 @@ static void trail_eat(struct trail *s, uint64_t bytes, uint64_t max)
 }
 
 static void trail_forward(struct trail *s, const struct trail_read *r,
-	uint64_t max, struct trail_step *ret)
+	uint64_t max, uint64_t now_ms, struct trail_step *ret)
 {
 	const uint64_t at = s->stride ? r->off : r->end;
 	const uint64_t step = trail_size(s) < max ? trail_size(s) : max;
 	uint64_t upto;
 
 	if (at > s->next) {
-		trail_eat(s, at - s->next, max);
+		trail_eat(s, at - s->next, max, now_ms);
 		s->next = at;
 	}
 	if (s->ahead < r->end) /* nothing was prefetched for this one */
@@ -193,12 +221,12 @@ static void trail_forward(struct trail *s, const struct trail_read *r,
 }
 
 static void trail_backward(struct trail *s, const struct trail_read *r,
-	uint64_t max, struct trail_step *ret)
+	uint64_t max, uint64_t now_ms, struct trail_step *ret)
 {
 	const uint64_t step = trail_size(s) < max ? trail_size(s) : max;
 	uint64_t down;
 
-	trail_eat(s, s->next - r->off, max);
+	trail_eat(s, s->next - r->off, max, now_ms);
 	s->next = r->off;
 	if (s->ahead > r->off)
 		s->ahead = r->off;
@@ -263,7 +291,7 @@ void trail_note(struct trails *t, uint64_t ino, uint64_t off, uint64_t len,
 	window_max = trail_share(t, room);
 	s = trail_find(t, &r);
 	if (!s)
-		s = trail_begin(t, &r, window_max);
+		s = trail_begin(t, &r, window_max, room->now_ms);
 	t->read[t->now++ % TRAIL_READS] = r;
 	if (s) {
 		ret->on = true;
@@ -271,9 +299,9 @@ void trail_note(struct trails *t, uint64_t ino, uint64_t off, uint64_t len,
 		if (llabs(s->stride) >= TRAIL_FAR)
 			trail_far(s, &r, window_max, ret);
 		else if (s->stride < 0)
-			trail_backward(s, &r, window_max, ret);
+			trail_backward(s, &r, window_max, room->now_ms, ret);
 		else
-			trail_forward(s, &r, window_max, ret);
+			trail_forward(s, &r, window_max, room->now_ms, ret);
 	}
 	(void)pthread_mutex_unlock(&t->lock);
 }

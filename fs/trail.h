@@ -42,11 +42,15 @@ struct trail_step {
  * which each has an equal part. */
 struct trail_room {
 	uint64_t window, all; /* bytes */
+	uint64_t now_ms; /* monotonic */
 };
 
 /*
  * A read of [off, off + len) came; what to prefetch for it. The window grows
- * fourfold whenever a quarter of it was read; steps grow with it. The kernel's
+ * fourfold whenever a quarter of it was read; steps grow with it. It is no more
+ * than what the stream took in 5 s at its pace, and 1 MiB at least: what a slow
+ * line has been asked for must not hold up for long what is wanted next, nor
+ * take longer than a call may. The kernel's
  * own read-ahead sends requests that overtake each other: a little out of order
  * is still on.
  */

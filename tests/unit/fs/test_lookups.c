@@ -84,14 +84,20 @@ static void lookups__a_million_and_none__gives_memory_back(void **state)
 
 /* --- trails --------------------------------------------------------------- */
 
-static struct trail_step note(
-	struct trails *t, uint64_t ino, uint64_t off, uint64_t len)
+static struct trail_step note_at(struct trails *t, uint64_t ino, uint64_t off,
+	uint64_t len, uint64_t now_ms)
 {
-	const struct trail_room room = {16 * MIB, 48 * MIB};
+	const struct trail_room room = {16 * MIB, 48 * MIB, now_ms};
 	struct trail_step s;
 
 	trail_note(t, ino, off, len, &room, &s);
 	return s;
+}
+
+static struct trail_step note(
+	struct trails *t, uint64_t ino, uint64_t off, uint64_t len)
+{
+	return note_at(t, ino, off, len, 7000);
 }
 
 /* Never the same twice, and in few steps. */
@@ -119,6 +125,39 @@ static void trail__sequential_somewhat_shuffled__window_grows(void **state)
 	}
 	assert_true(upto >= 16 * MIB);
 	assert_true(steps <= 10);
+	trails_free(t);
+}
+
+/* 1 MiB/s: 5 MiB ahead at most; ten times that after a pause: all of it. */
+static void trail__slow_then_fast__ahead_by_seconds(void **state)
+{
+	struct trails *t = NULL;
+	uint64_t upto = 0;
+	uint64_t now = 1000;
+	uint64_t at = 0;
+
+	(void)state;
+	assert_int_equal(trails_new(&t, NULL), 0);
+	for (unsigned i = 0; i < 400; i++, at += MIB / 8) {
+		const struct trail_step s = note_at(t, 5, at, MIB / 8, now);
+
+		if (s.count > 0)
+			upto = s.upto;
+		assert_true(upto <= at + 6 * (uint64_t)MIB);
+		now += 125;
+	}
+	assert_true(upto >= at + 2 * (uint64_t)MIB);
+	now += 3600000;
+	for (unsigned i = 0; i < 1600; i++, at += MIB / 8) {
+		const struct trail_step s = note_at(t, 5, at, MIB / 8, now);
+
+		if (s.count > 0)
+			upto = s.upto;
+		if (i == 0)
+			assert_true(upto <= at + 6 * (uint64_t)MIB);
+		now += 12;
+	}
+	assert_true(upto >= at + 12 * (uint64_t)MIB);
 	trails_free(t);
 }
 
@@ -266,6 +305,7 @@ int main(void)
 			lookups__a_million_and_none__gives_memory_back),
 		cmocka_unit_test(
 			trail__sequential_somewhat_shuffled__window_grows),
+		cmocka_unit_test(trail__slow_then_fast__ahead_by_seconds),
 		cmocka_unit_test(trail__random_reads__nothing_is_prefetched),
 		cmocka_unit_test(trail__two_streams_of_one_file__both_are_on),
 		cmocka_unit_test(trail__many_streams__share_the_room),
