@@ -61,8 +61,9 @@ struct fleet_limits {
 	uint32_t connections; /* calls at once, in place of options.threads */
 	uint64_t bandwidth;   /* bytes/s each way; 0: no bound. A call waits in
 				 the queue for its turn: fleet_pace.h. As long
-				 as that holds it back its time does not run,
-				 if the store is up */
+				 as that holds it back its time does not run;
+				 it does from when the store is DOWN or marked
+				 until it is not */
 };
 void fleet_limit(struct fleet *f, unsigned store, const struct fleet_limits *l);
 /* Waits as fleet_free, but queued calls are run. Unknown is fine. */

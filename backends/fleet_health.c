@@ -84,6 +84,15 @@ static void health_check(const struct fleet_pulse *p)
 	(void)p;
 }
 
+/* Since when it takes no calls but for a throttling's pause. */
+static void health_trouble(struct fleet_pulse *p)
+{
+	if (p->breaker == FLEET_CLOSED && p->mark == FLEET_OK)
+		p->trouble_ms = 0;
+	else if (p->trouble_ms == 0)
+		p->trouble_ms = fleet_now_ms();
+}
+
 static void health_class(
 	struct fleet_store *s, enum fleet_class c, const char *text)
 {
@@ -178,6 +187,7 @@ void fleet_health_note(struct fleet_store *s, bool trial, enum fleet_kind kind,
 	}
 	if (c == FLEET_THROTTLED)
 		health_busy(p, now, retry_after_ms);
+	health_trouble(p);
 	health_check(p);
 }
 
@@ -291,6 +301,7 @@ void fleet_mark(
 		p->since_ms = clock_mono_ms(s->clock);
 	p->mark = c;
 	(void)snprintf(p->why, sizeof(p->why), "%s", c == FLEET_OK ? "" : why);
+	health_trouble(p);
 	(void)pthread_mutex_unlock(&s->lock);
 	fleet_pool_unref(s);
 }

@@ -29,6 +29,8 @@ struct fleet_pulse {
 	enum fleet_class mark; /* FLEET_OK: none */
 	char why[PLURI_ERR_TEXT];
 	unsigned fails; /* of class down, in a row */
+	uint64_t trouble_ms; /* system monotonic: breaker not closed, or marked,
+				since then; 0: neither */
 	/* On the options' clock: */
 	uint64_t pause_ms; /* how long the breaker was opened last */
 	uint64_t try_ms;   /* when the next trial may pass */

@@ -9,7 +9,8 @@
  * - With a bound of bytes a second waited gets have their turns among
  *   themselves, and gets in the background what they leave: an eighth of it, as
  *   long as some of them wait.
- * - While that bound holds a call back its time does not run.
+ * - While that bound holds a call back its time does not run; but it does from
+ *   when its store is in trouble.
  *
  * All with the store's lock.
  */
@@ -44,10 +45,13 @@ uint64_t fleet_turn_due_ms(const struct fleet_op *op)
 	const struct fleet_pace *pace = turn_pace(op);
 	uint64_t from;
 
-	/* A store in trouble is not waited for longer than agreed */
-	if (!pace || !pace->ready_us || s->stopping || !fleet_health_up(s))
+	if (!pace || !pace->ready_us || s->stopping)
 		return op->deadline_ms;
 	from = fleet_now_ms() + TURN_LOOK_MS;
+	/* A store in trouble is not waited for longer than agreed; one that
+	 * throttles is none: its pause ends by itself */
+	if (s->pulse.trouble_ms && from > s->pulse.trouble_ms)
+		from = s->pulse.trouble_ms;
 	if (from > pace->ready_us / 1000)
 		from = pace->ready_us / 1000;
 	if (from + op->span_ms < op->deadline_ms)

@@ -241,6 +241,78 @@ static void bandwidth__holds_back_from_a_marked_store__time_runs(void **state)
 	answered(&held, 1, -ETIMEDOUT);
 }
 
+/* What the watch does; it comes when it likes. */
+static void sweep(struct fake_scene *s)
+{
+	struct fleet_store *store = fleet_store_of(s->fleet, 0);
+	struct fleet_op *tell = NULL;
+
+	(void)fleet_queue_sweep(store, &tell);
+	assert_null(tell);
+	fleet_pool_unref(store);
+}
+
+/* A get of 20 s that has waited for its turn as long. */
+static void hold_back(struct fake_scene *s, struct asker *held)
+{
+	struct fleet_store *store = fleet_store_of(s->fleet, 0);
+	struct asker first = {.s = s, .bytes = 350};
+
+	*held = (struct asker){.s = s, .bytes = 8};
+	bound(s, 1);
+	ask(&first, 1);
+	answered(&first, 1, 0);
+	ask(held, 1);
+	fake_await_queued(s, 1);
+	(void)pthread_mutex_lock(&store->lock);
+	TAILQ_FIRST(&store->queue)->deadline_ms = fake_soon(0);
+	(void)pthread_mutex_unlock(&store->lock);
+	fleet_pool_unref(store);
+	sweep(s);
+	fake_await_queued(s, 1);
+}
+
+static int del(struct fake_scene *s, unsigned flags)
+{
+	return fleet_del(s->fleet, 0, "k", fake_soon(10000), flags, NULL);
+}
+
+/* Another call is told to come back in half a second. */
+static void bandwidth__throttled_meanwhile__held_back_get_lives(void **state)
+{
+	struct fake_scene *s = *state;
+	struct asker held;
+
+	hold_back(s, &held);
+	s->b[0].retry_after_ms = 500;
+	fake_say(&s->b[0], -EBUSY, 1);
+	assert_int_equal(del(s, 0), -EBUSY);
+	assert_false(fake_health(s, 0).up);
+	sweep(s);
+	fake_await_queued(s, 1);
+	fake_clock_move(&s->clock, 500);
+	bound(s, 0);
+	answered(&held, 1, 0);
+}
+
+/* What is down has the call's time, from then on, to come back. */
+static void bandwidth__down_meanwhile__held_back_get_has_its_time(void **state)
+{
+	struct fake_scene *s = *state;
+	struct asker held;
+
+	hold_back(s, &held);
+	fake_say(&s->b[0], -EIO, 3);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(del(s, 0), -EIO);
+	assert_false(fake_health(s, 0).up);
+	sweep(s);
+	fake_await_queued(s, 1);
+	assert_int_equal(del(s, FLEET_BARE), 0);
+	bound(s, 0);
+	answered(&held, 1, 0);
+}
+
 /* It is an upload's turn, but that may not begin for some minutes. */
 static void turns__one_connection_and_bandwidth__reads_go_on(void **state)
 {
@@ -311,6 +383,10 @@ int main(void)
 			bandwidth__holds_calls_back__their_time_does_not_run),
 		fake_scene_test(
 			bandwidth__holds_back_from_a_marked_store__time_runs),
+		fake_scene_test(
+			bandwidth__throttled_meanwhile__held_back_get_lives),
+		fake_scene_test(
+			bandwidth__down_meanwhile__held_back_get_has_its_time),
 		fake_scene_test(
 			turns__one_connection_and_bandwidth__reads_go_on),
 		fake_scene_test(
