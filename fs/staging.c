@@ -7,7 +7,6 @@
 #include "base/text.h"
 #include "fs/commit.h"
 #include "fs/roster.h"
-#include "fs/watch.h"
 #include "fs/staging_int.h"
 
 #define STAGING_TICK_MS 500u
@@ -152,8 +151,7 @@ static int staging_start(struct staging *s, struct staging_slot *slot,
 	s->files = p;
 	(void)pthread_mutex_unlock(&s->lock);
 	slot->pack = p;
-	if (s->v->watch) /* not while the volume is opened */
-		watch_puts(s->v->watch);
+	atomic_store(&s->v->puts, true);
 	return 0;
 }
 

@@ -58,6 +58,7 @@ struct volume {
 	bool writeback; /* the kernel gathers writes: sizes and times of what
 			   it holds are its own */
 	_Atomic unsigned xattrs; /* fs/xattr.h */
+	_Atomic bool puts; /* a pack was begun: there will be some */
 	_Atomic uint64_t asked_ms; /* repack_yield() */
 	_Atomic uint64_t doubt_ms; /* fs/dedup.c: nothing is read back before */
 };
@@ -104,9 +105,13 @@ int volume_locked(const struct config *c, int *ret_pid);
  */
 int volume_greet(struct volume *v, uint32_t store, struct pluri_err *err);
 
-/* claim_repeat() of a store that was greeted well, if its plugin cannot put
- * anew at once and may learn to. Waits for the cloud up to its timeout. */
-void volume_rehearse(struct volume *v, uint32_t store);
+/*
+ * claim_repeat() of a store that was greeted well, if its plugin may learn from
+ * it. Not of one that is being left, whose descriptor may go any moment, nor
+ * with `bandwidth`, where the put might wait for long: 0 as well. Waits for the
+ * cloud up to its timeout.
+ */
+int volume_rehearse(struct volume *v, uint32_t store, struct pluri_err *err);
 
 /* Write our descriptor to a store: -EEXIST when another volume's is there;
  * ours already there is fine. */

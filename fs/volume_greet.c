@@ -1,8 +1,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/log.h"
-
 #include "fs/claim.h"
 #include "fs/roster.h"
 #include "fs/volume.h"
@@ -82,22 +80,28 @@ int volume_greet(struct volume *v, uint32_t store, struct pluri_err *err)
 	return r;
 }
 
-void volume_rehearse(struct volume *v, uint32_t store)
+static bool volume_bounded(const struct volume *v, const char *store)
+{
+	for (unsigned i = 0; i < v->config->stores; i++)
+		if (strcmp(v->config->store[i].name, store) == 0)
+			return v->config->store[i].bandwidth > 0;
+	return false;
+}
+
+int volume_rehearse(struct volume *v, uint32_t store, struct pluri_err *err)
 {
 	struct store_row row;
 	struct claim at = {.fleet = v->fleet, .store = store};
-	struct pluri_err why = {0};
 	struct fleet_health h;
 
 	if (roster_store(v->roster, store, &row) < 0 ||
+		row.state != STORE_ACTIVE || volume_bounded(v, row.name) ||
 		fleet_health(v->fleet, store, &h) < 0 ||
 		(h.caps & PLURI_CAP_NEW))
-		return;
+		return 0;
 	at.name = row.name;
 	at.deadline_ms = clock_mono_ms(clock_system()) + v->config->timeout_ms;
-	if (claim_repeat(&at, v->keys, &why) < 0)
-		log_line(LOG_DEBUG, "store %s: not learnt: %s", row.name,
-			why.text);
+	return claim_repeat(&at, v->keys, err);
 }
 
 int volume_claim(struct volume *v, uint32_t store, struct pluri_err *err)

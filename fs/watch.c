@@ -10,6 +10,7 @@
 #define WATCH_WELL_MS 30000u
 #define WATCH_ILL_MS 2000u
 #define WATCH_TICK_MS 500u
+#define WATCH_REHEARSALS 3u /* tries */
 
 struct visit {
 	struct work_item item;
@@ -18,8 +19,11 @@ struct visit {
 	bool busy; /* a greeting is under way */
 	bool met;
 	bool ill;
-	bool rehearsed; /* its visit's alone */
 	uint64_t next_ms;
+	struct work_item rehearsal;
+	bool rehearses; /* one is under way */
+	unsigned rehearsed; /* how often */
+	uint64_t rehearse_ms; /* not before */
 };
 
 struct watch {
@@ -27,7 +31,6 @@ struct watch {
 	pthread_mutex_t lock; /* guards all below */
 	pthread_cond_t wake;
 	bool stop;
-	_Atomic bool puts; /* set without it, too */
 	struct visit visit[PLURI_STORES_MAX];
 	struct work *pool;
 	pthread_t thread;
@@ -49,6 +52,7 @@ static void watch_run(struct work_item *item)
 	lost = r < 0 && !i->ill;
 	i->ill = r < 0;
 	i->met = true;
+	i->busy = false;
 	i->next_ms = clock_mono_ms(clock_system()) +
 		     (r < 0 ? WATCH_ILL_MS : WATCH_WELL_MS);
 	(void)pthread_mutex_unlock(&w->lock);
@@ -60,13 +64,33 @@ static void watch_run(struct work_item *item)
 		upload_met(w->v->upload, i->store);
 	if (back)
 		upload_kick(w->v->upload, i->store);
-	if (r >= 0 && !i->rehearsed && atomic_load(&w->puts)) {
-		i->rehearsed = true;
-		volume_rehearse(w->v, i->store);
-	}
+}
+
+static void watch_rehearse(struct work_item *item)
+{
+	struct visit *i = work_of(item, struct visit, rehearsal);
+	struct watch *w = i->w;
+	struct pluri_err err = {0};
+	const int r = volume_rehearse(w->v, i->store, &err);
+
+	if (r < 0)
+		log_line(LOG_DEBUG, "what puts may rely on: %s", err.text);
 	(void)pthread_mutex_lock(&w->lock);
-	i->busy = false;
+	i->rehearses = false;
+	i->rehearsed = r < 0 ? i->rehearsed + 1 : WATCH_REHEARSALS;
+	i->rehearse_ms = clock_mono_ms(clock_system()) + WATCH_WELL_MS;
 	(void)pthread_mutex_unlock(&w->lock);
+}
+
+/* With the lock held. */
+static void watch_due(struct watch *w, struct visit *at, uint64_t now)
+{
+	if (!atomic_load(&w->v->puts) || !at->met || at->ill || at->rehearses ||
+		at->rehearsed >= WATCH_REHEARSALS || at->rehearse_ms > now)
+		return;
+	at->rehearses = true;
+	at->rehearsal.run = watch_rehearse;
+	work_submit(w->pool, &at->rehearsal);
 }
 
 /* With the lock held; rows: what is registered now. */
@@ -79,6 +103,7 @@ static void watch_round(
 	for (unsigned i = 0; i < n; i++) {
 		struct visit *at = &w->visit[rows[i].num];
 
+		watch_due(w, at, now);
 		if (at->busy || rows[i].state == STORE_DRAINED)
 			continue;
 		/* Traffic may have found out before the next visit. */
@@ -115,17 +140,6 @@ static void *watch_main(void *arg)
 	(void)pthread_mutex_unlock(&w->lock);
 	free(rows);
 	return NULL;
-}
-
-void watch_puts(struct watch *w)
-{
-	if (atomic_exchange(&w->puts, true))
-		return;
-	(void)pthread_mutex_lock(&w->lock);
-	for (unsigned i = 0; i < PLURI_STORES_MAX; i++)
-		w->visit[i].next_ms = 0;
-	(void)pthread_cond_signal(&w->wake);
-	(void)pthread_mutex_unlock(&w->lock);
 }
 
 bool watch_met(struct watch *w, uint32_t store)

@@ -3,7 +3,9 @@
  *
  * Each store is greeted at the start, every 30 s while it is well, every 2 s
  * while it is not, all at once, so that a slow one delays nobody. A store that
- * has come back is paid its debts at once. One small GET a greeting. Shared.
+ * has come back is paid its debts at once. One small GET a greeting. When the
+ * volume begins to put (v->puts), each store is asked what puts may rely on
+ * (volume_rehearse), beside everything else. Shared.
  */
 #ifndef PLURI_FS_WATCH_H
 #define PLURI_FS_WATCH_H
@@ -16,11 +18,6 @@ int watch_new(struct volume *v, struct watch **ret, struct pluri_err *err);
 /* Greetings under way end first, by their deadline. */
 void watch_free(struct watch *w);
 PLURI_OWN(watch);
-
-/* Objects are going to be put, the first since the volume was opened: each
- * store is greeted, and asked what puts may rely on (volume_rehearse), beside
- * everything else. Any number of times. */
-void watch_puts(struct watch *w);
 
 /* Has the store been greeted since the volume was opened? */
 bool watch_met(struct watch *w, uint32_t store);
