@@ -104,6 +104,9 @@ int fleet_add(struct fleet *f, unsigned store, const char *name,
 	taken = f->stores[store] != NULL;
 	if (!taken)
 		f->stores[store] = s;
+	(void)pthread_mutex_lock(&s->lock);
+	s->hurry = f->hurry;
+	(void)pthread_mutex_unlock(&s->lock);
 	(void)pthread_mutex_unlock(&f->lock);
 	if (!taken)
 		return 0;
@@ -144,6 +147,25 @@ static void fleet_forget(struct fleet *f, unsigned store, bool drop)
 void fleet_remove(struct fleet *f, unsigned store)
 {
 	fleet_forget(f, store, false);
+}
+
+void fleet_hurry(struct fleet *f)
+{
+	if (!f)
+		return;
+	(void)pthread_mutex_lock(&f->lock);
+	f->hurry = true;
+	for (unsigned i = 0; i < PLURI_STORES_MAX; i++) {
+		struct fleet_store *s = f->stores[i];
+
+		if (!s)
+			continue;
+		(void)pthread_mutex_lock(&s->lock);
+		s->hurry = true;
+		(void)pthread_mutex_unlock(&s->lock);
+	}
+	(void)pthread_mutex_unlock(&f->lock);
+	fleet_watch_kick(f, 0); /* it tells them */
 }
 
 void fleet_free(struct fleet *f)

@@ -50,6 +50,13 @@ void fleet_free(struct fleet *f);
 PLURI_OWN(fleet);
 
 /*
+ * The end is near: from now on fleet_put()s that do not run yet, and all new
+ * ones, end with -ECANCELED, which says nothing of their stores; and time runs
+ * for what `bandwidth` holds back. Running calls go on. NULL is fine.
+ */
+void fleet_hurry(struct fleet *f);
+
+/*
  * Takes b: the fleet closes it when its last call has returned. -EEXIST when
  * the number is in use. On failure b stays the caller's.
  */

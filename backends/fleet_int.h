@@ -74,6 +74,7 @@ struct fleet_store {
 	bool witness;	    /* one of them shows how slow it is */
 	unsigned telling;   /* done() callbacks under way */
 	uint64_t answer_ms; /* system monotonic: a plugin call returned */
+	bool hurry;	    /* no puts that do not run yet */
 	bool stopping;	    /* no new calls */
 	bool drop;	    /* ... and forget queued ones */
 	bool stop;	    /* threads go home */
@@ -88,8 +89,9 @@ struct fleet_store {
 
 struct fleet {
 	struct fleet_options o; /* constant */
-	pthread_mutex_t lock;	/* guards stores and budget */
+	pthread_mutex_t lock;	/* guards stores, hurry and budget */
 	struct fleet_store *stores[PLURI_STORES_MAX];
+	bool hurry; /* of stores yet to come, too */
 	struct fleet_budget budget; /* of reads */
 	pthread_t watch;
 	pthread_mutex_t watch_lock; /* guards all below */

@@ -149,11 +149,21 @@ static void queue_time(struct fleet_op *op, int code)
 					fleet_window_calls(&s->window));
 }
 
+/* It is not to run any more: why not, or NULL. */
+static const char *queue_dropped(const struct fleet_op *op)
+{
+	if (op->store->drop)
+		return "the store is being stopped";
+	if (op->store->hurry && op->put)
+		return "not sent, since the end does not wait for it";
+	return NULL;
+}
+
 static uint64_t queue_due_ms(const struct fleet_op *op)
 {
 	switch (op->step) {
 	case FLEET_QUEUED:
-		return op->store->drop ? 0 : fleet_turn_due_ms(op);
+		return queue_dropped(op) ? 0 : fleet_turn_due_ms(op);
 	case FLEET_RUNNING:
 		return op->deadline_ms;
 	case FLEET_LATE:
@@ -171,9 +181,8 @@ static void queue_expire(struct fleet_op *op, struct fleet_op **tell)
 	char text[PLURI_ERR_TEXT];
 
 	if (op->step == FLEET_QUEUED) {
-		if (op->store->drop)
-			queue_unrun(op, -ECANCELED,
-				"the store is being stopped", tell);
+		if (queue_dropped(op))
+			queue_unrun(op, -ECANCELED, queue_dropped(op), tell);
 		else
 			queue_expire_queued(op, tell);
 		return;
@@ -393,6 +402,8 @@ int fleet_queue_add(struct fleet *f, struct fleet_op *op, uint64_t *ret_wait_ms,
 	(void)pthread_mutex_lock(&s->lock);
 	if (s->stopping)
 		r = pluri_fail(err, EAGAIN, "is being removed");
+	else if (queue_dropped(op))
+		r = pluri_fail(err, ECANCELED, "%s", queue_dropped(op));
 	else if (due <= now)
 		r = pluri_fail(
 			err, ETIMEDOUT, "%s: no time left to ask", op->key);

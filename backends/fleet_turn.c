@@ -45,7 +45,7 @@ uint64_t fleet_turn_due_ms(const struct fleet_op *op)
 	const struct fleet_pace *pace = turn_pace(op);
 	uint64_t from;
 
-	if (!pace || !pace->ready_us || s->stopping)
+	if (!pace || !pace->ready_us || s->hurry || s->stopping)
 		return op->deadline_ms;
 	from = fleet_now_ms() + TURN_LOOK_MS;
 	/* A store in trouble is not waited for longer than agreed; one that

@@ -283,6 +283,7 @@ static int volume_steps(struct volume *v, struct pluri_err *err)
 /* All but the configuration, which threads look at until they have gone. */
 static void volume_drop(struct volume *v)
 {
+	fleet_hurry(v->fleet);
 	fsck_run_free(v->fsck);
 	repack_free(v->repack);
 	sync_free(v->sync);
@@ -377,6 +378,8 @@ int volume_close(struct volume *v, struct pluri_err *err)
 	struct pluri_err why = {0};
 	int r;
 
+	/* What can be waited for was; the rest stays owed */
+	fleet_hurry(v->fleet);
 	VOLUME_END(v, fsck, fsck_run_free);
 	if (v->bare)
 		return meta_close(v->meta, err);

@@ -391,6 +391,35 @@ static void free__puts_queued__cancelled_running_ones_finish(void **state)
 	assert_int_equal(fleet_new(NULL, &s->fleet, NULL), 0);
 }
 
+/* Also in stores that come later. */
+static void hurry__puts_held_back__cancelled_running_ones_finish(void **state)
+{
+	static struct pluri_backend late;
+	struct fake_scene *s = *state;
+	struct put p[3];
+
+	fleet_limit(s->fleet, 0, &(struct fleet_limits){.bandwidth = 1});
+	fake_hold(&s->b[0], true);
+	for (unsigned i = 0; i < 2; i++) {
+		put_init(&p[i], s, 0);
+		fleet_put(s->fleet, &p[i].put);
+		fake_await_entered(&s->b[0], 1);
+	}
+	fake_await_queued(s, 1);
+	fleet_hurry(s->fleet);
+	put_await(&p[1], &p[1].done, 1);
+	assert_int_equal(p[1].code, -ECANCELED);
+	assert_int_equal(put_run(s, 0, &p[2]), -ECANCELED);
+	fake_hold(&s->b[0], false);
+	put_await(&p[0], &p[0].done, 1);
+	assert_int_equal(p[0].code, 0);
+	assert_int_equal(fake_health(s, 0).errors, 0);
+	fake_init(&late);
+	assert_int_equal(
+		fleet_add(s->fleet, 5, "late", &fake_ops, &late, NULL), 0);
+	assert_int_equal(put_run(s, 5, &p[2]), -ECANCELED);
+}
+
 static void *remove_first(void *arg)
 {
 	fleet_remove(arg, 0);
@@ -451,6 +480,8 @@ int main(void)
 		fake_scene_test(remove__puts_under_way__finish_first),
 		fake_scene_test(
 			free__puts_queued__cancelled_running_ones_finish),
+		fake_scene_test(
+			hurry__puts_held_back__cancelled_running_ones_finish),
 		fake_scene_test(remove__done_puts_again__refused),
 	};
 

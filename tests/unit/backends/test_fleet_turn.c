@@ -313,6 +313,16 @@ static void bandwidth__down_meanwhile__held_back_get_has_its_time(void **state)
 	answered(&held, 1, 0);
 }
 
+static void hurry__holds_a_get_back__its_time_runs(void **state)
+{
+	struct fake_scene *s = *state;
+	struct asker held;
+
+	hold_back(s, &held);
+	fleet_hurry(s->fleet);
+	answered(&held, 1, -ETIMEDOUT);
+}
+
 /* It is an upload's turn, but that may not begin for some minutes. */
 static void turns__one_connection_and_bandwidth__reads_go_on(void **state)
 {
@@ -387,6 +397,7 @@ int main(void)
 			bandwidth__throttled_meanwhile__held_back_get_lives),
 		fake_scene_test(
 			bandwidth__down_meanwhile__held_back_get_has_its_time),
+		fake_scene_test(hurry__holds_a_get_back__its_time_runs),
 		fake_scene_test(
 			turns__one_connection_and_bandwidth__reads_go_on),
 		fake_scene_test(

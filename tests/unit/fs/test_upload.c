@@ -141,6 +141,27 @@ static void wait__only_store_away__not_safe_until_it_is_back(void **state)
 	house_free(&h);
 }
 
+/* A pack in a minute: what has to wait is owed to the next life. */
+static void close__held_back_by_bandwidth__owed_and_soon(void **state)
+{
+	struct house h;
+	uint64_t end;
+
+	(void)state;
+	house_new(&h, "",
+		"layout = mirror:1\nstores = d\npack = 4M\n[store \"d\"]\n"
+		"backend = mem\nurl = mem:held\nbandwidth = 64K");
+	fill(&h, 10); /* three packs */
+	assert_true(owes(&h, 2, 10000));
+	end = in(30000);
+	house_close(&h);
+	assert_true(in(0) < end);
+	house_open(&h);
+	assert_true(owes(&h, 1, 10000));
+	check(&h, 10);
+	house_free(&h);
+}
+
 /* Bytes below quorum are what counts, in the next life as well; and what can
  * be paid at all. */
 static void backlog__away_crashed_healed__tells_what_lacks_quorum(void **state)
@@ -449,6 +470,7 @@ int main(void)
 		cmocka_unit_test(wait__one_of_two_is_away__quorum_but_not_all),
 		cmocka_unit_test(
 			wait__only_store_away__not_safe_until_it_is_back),
+		cmocka_unit_test(close__held_back_by_bandwidth__owed_and_soon),
 		cmocka_unit_test(pay__moved_meanwhile__owed_to_the_other),
 		cmocka_unit_test(
 			backlog__away_crashed_healed__tells_what_lacks_quorum),
