@@ -194,10 +194,11 @@ struct ahead {
 	struct work_item item;
 	struct reader *rd;
 	uint64_t ino, off, end;
+	bool alone; /* it goes in one request, or is not worth more */
 };
 
-static void read_ahead_range(
-	struct reader *rd, uint64_t ino, uint64_t off, uint64_t end);
+static void read_ahead_submit(struct reader *rd, uint64_t ino, uint64_t off,
+	uint64_t end, bool alone);
 
 static int read_ahead_stop(void *arg)
 {
@@ -206,27 +207,29 @@ static int read_ahead_stop(void *arg)
 	return atomic_load(&rd->stop);
 }
 
-/* Where the first request for it ends that is worth to be one of its own. */
-static uint64_t read_ahead_apart(
-	const struct ahead *a, const struct read_plan *p)
+/*
+ * What lies elsewhere, and is worth a request of its own, goes beside what is
+ * before it, not after it. Asked for in the file's order.
+ */
+static void read_ahead_divide(struct ahead *a, const struct read_plan *p)
 {
-	for (size_t i = 1; i < p->rows; i++)
-		if (p->row[i].e.off >= a->off + READ_APART &&
-			load_apart(&p->row[i - 1].chunk, &p->row[i].chunk))
-			return p->row[i].e.off;
-	return a->end;
-}
+	const uint64_t end = a->end;
+	uint64_t from = a->off;
 
-/* What lies elsewhere is another request: it goes beside this one, not after
- * it. */
-static void read_ahead_split(struct ahead *a, const struct read_plan *p)
-{
-	const uint64_t at = read_ahead_apart(a, p);
+	for (size_t i = 1; i < p->rows; i++) {
+		const uint64_t at = p->row[i].e.off;
 
-	if (at >= a->end || a->end - at < READ_APART)
-		return;
-	read_ahead_range(a->rd, a->ino, at, a->end);
-	a->end = at;
+		if (at < from + READ_APART || at + READ_APART > end ||
+			!load_apart(&p->row[i - 1].chunk, &p->row[i].chunk))
+			continue;
+		if (from == a->off)
+			a->end = at;
+		else
+			read_ahead_submit(a->rd, a->ino, from, at, true);
+		from = at;
+	}
+	if (from > a->off)
+		read_ahead_submit(a->rd, a->ino, from, end, true);
 }
 
 /* Nobody waits for it: what fails now is for the read itself to retry. */
@@ -241,8 +244,8 @@ static void read_ahead_run(struct work_item *item)
 
 	if (r >= 0)
 		r = read_rows(l.v, a->ino, a->off, a->end, &p, NULL);
-	if (r >= 0)
-		read_ahead_split(a, &p);
+	if (r >= 0 && !a->alone)
+		read_ahead_divide(a, &p);
 	for (size_t i = 0; i < p.rows && r >= 0; i++) {
 		const struct gap g = {a->off, a->end};
 
@@ -254,21 +257,26 @@ static void read_ahead_run(struct work_item *item)
 	free(a);
 }
 
+static void read_ahead_submit(
+	struct reader *rd, uint64_t ino, uint64_t off, uint64_t end, bool alone)
+{
+	struct ahead *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return;
+	*a = (struct ahead){{.run = read_ahead_run}, rd, ino, off, end, alone};
+	work_submit(rd->pool, &a->item);
+}
+
 static void read_ahead_range(
 	struct reader *rd, uint64_t ino, uint64_t off, uint64_t end)
 {
 	while (off < end) {
-		struct ahead *a = calloc(1, sizeof(*a));
+		const uint64_t upto =
+			end - off > TRAIL_STEP_MAX ? off + TRAIL_STEP_MAX : end;
 
-		if (!a)
-			return;
-		a->rd = rd;
-		a->ino = ino;
-		a->off = off;
-		off = end - off > TRAIL_STEP_MAX ? off + TRAIL_STEP_MAX : end;
-		a->end = off;
-		a->item.run = read_ahead_run;
-		work_submit(rd->pool, &a->item);
+		read_ahead_submit(rd, ino, off, upto, false);
+		off = upto;
 	}
 }
 
