@@ -169,7 +169,8 @@ static uint64_t trail_size(const struct trail *s)
  */
 static uint64_t trail_worth(struct trail *s, uint64_t bytes, uint64_t now_ms)
 {
-	uint64_t took = now_ms - s->began_ms + 1;
+	/* Who looked at the clock first need not come first */
+	uint64_t took = now_ms > s->began_ms ? now_ms - s->began_ms + 1 : 1;
 	uint64_t worth;
 
 	s->passed += bytes;

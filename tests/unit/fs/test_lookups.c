@@ -161,6 +161,25 @@ static void trail__slow_then_fast__ahead_by_seconds(void **state)
 	trails_free(t);
 }
 
+/* Two requests of one stream, of which the later one comes first. */
+static void trail__clock_a_little_behind__window_grows(void **state)
+{
+	struct trails *t = NULL;
+	uint64_t upto = 0;
+
+	(void)state;
+	assert_int_equal(trails_new(&t, NULL), 0);
+	for (unsigned i = 0; i < 64; i++) {
+		const struct trail_step s = note_at(
+			t, 5, i * (uint64_t)(MIB / 8), MIB / 8, i ? 998 : 1000);
+
+		if (s.count > 0)
+			upto = s.upto;
+	}
+	assert_true(upto >= 16 * (uint64_t)MIB);
+	trails_free(t);
+}
+
 static void trail__random_reads__nothing_is_prefetched(void **state)
 {
 	struct trails *t = NULL;
@@ -306,6 +325,7 @@ int main(void)
 		cmocka_unit_test(
 			trail__sequential_somewhat_shuffled__window_grows),
 		cmocka_unit_test(trail__slow_then_fast__ahead_by_seconds),
+		cmocka_unit_test(trail__clock_a_little_behind__window_grows),
 		cmocka_unit_test(trail__random_reads__nothing_is_prefetched),
 		cmocka_unit_test(trail__two_streams_of_one_file__both_are_on),
 		cmocka_unit_test(trail__many_streams__share_the_room),
