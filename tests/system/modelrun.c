@@ -110,6 +110,18 @@ static int run_place(struct run *r, struct model_worker *w, unsigned i)
 	return run_fresh(w);
 }
 
+/* A death in the first moments must not take the places with it: that would
+ * be lawful, and nobody could tell. */
+static int run_settle(const struct run *r)
+{
+	const int fd = open(r->at.mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const int e = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+
+	if (fd >= 0)
+		(void)close(fd);
+	return e;
+}
+
 /* --- a batch --- */
 
 static bool run_compare(struct run *r, const char *when)
@@ -443,6 +455,10 @@ int main(int argc, char **argv)
 			perror("modelrun: beginning");
 			return 2;
 		}
+	if (run_settle(&r) < 0) {
+		perror("modelrun: syncing the mount");
+		return 2;
+	}
 	fine = r.own ? run_own(&r) : r.replay ? run_again(&r) : run_all(&r);
 	if (!fine)
 		model_keep_tell(&r.at);
