@@ -113,8 +113,8 @@ static void backlog__all_that_is_owed_is_held__does_not_move(void **state)
 	occupy(&h, path, sizeof(path));
 	house_fault(&h, "");
 	upload_kick(h.v->upload, 1);
-	assert_true(owes(&h, 1, 10000));
-	for (uint64_t end = in(5000); b.moves && in(0) < end;)
+	assert_true(owes(&h, 1, 30000));
+	for (uint64_t end = in(30000); b.moves && in(0) < end;)
 		upload_backlog(h.v->upload, &b);
 	assert_false(b.moves);
 	assert_true(b.pending > 0);
@@ -123,10 +123,10 @@ static void backlog__all_that_is_owed_is_held__does_not_move(void **state)
 	upload_backlog(h.v->upload, &b);
 	assert_true(b.moves);
 	house_fault(&h, "");
-	assert_true(owes(&h, 1, 10000));
+	assert_true(owes(&h, 1, 30000));
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(upload_rescan(h.v->upload, NULL), 0);
-	assert_int_equal(wait_all(&h, 10000), 0);
+	assert_int_equal(wait_all(&h, 30000), 0);
 	upload_backlog(h.v->upload, &b);
 	assert_false(b.moves);
 	house_free(&h);
@@ -144,7 +144,7 @@ struct late {
 	_Atomic unsigned asked; /* whether the mount ends */
 	pthread_t thread;
 	int code;
-	uint64_t took_ms;
+	uint64_t began, ended;
 };
 
 static int late_leaves(void *arg)
@@ -167,10 +167,10 @@ static void *late_main(void *arg)
 		.stop = late_stop,
 		.leaves = late_leaves,
 		.arg = l};
-	const uint64_t began = in(0);
 
+	l->began = in(0);
 	l->code = write_bytes(l->h.v, l->n, &ask, NULL);
-	l->took_ms = in(0) - began;
+	l->ended = in(0);
 	return NULL;
 }
 
@@ -223,7 +223,7 @@ static void write__mount_ends_while_it_waits__comes_in_at_once(void **state)
 		left = in(0);
 		atomic_store(&l.leaves, true);
 		late_end(&l);
-		assert_in_range(in(0) - left, 0, 2000);
+		assert_true(l.ended < left + 2000);
 	}
 }
 
@@ -236,7 +236,8 @@ static void write__mount_has_ended__waits_for_nothing(void **state)
 	atomic_store(&l.leaves, true);
 	assert_int_equal(pthread_create(&l.thread, NULL, late_main, &l), 0);
 	late_end(&l);
-	assert_in_range(l.took_ms, 0, 500);
+	/* a wait would be one for the clouds' patience, 10 s, at least */
+	assert_in_range(l.ended - l.began, 0, 5000);
 }
 
 /* Or the two before would tell nothing. */
@@ -254,7 +255,7 @@ static void write__mount_goes_on__waits_until_killed(void **state)
 	atomic_store(&l.stop, true);
 	assert_int_equal(pthread_join(l.thread, NULL), 0);
 	assert_int_equal(l.code, -ECANCELED);
-	assert_true(l.took_ms >= 300);
+	assert_true(l.ended - l.began >= 300);
 	house_fault(&l.h, "");
 	node_unpin(l.h.v->nodes, l.n);
 	house_free(&l.h);

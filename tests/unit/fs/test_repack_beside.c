@@ -8,16 +8,20 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "chunker/stripe.h"
 #include "fs/cache.h"
 #include "fs/fetch.h"
 #include "fs/staging_int.h"
 #include "fs/upload.h"
 #include "fs/write.h"
 #include "tests/unit/fs/yard.h"
+
+#define PATIENCE_MS 20000u /* for what takes far less, even when all is slow */
 
 /* --- together with readers and writers ------------------------------------ */
 
@@ -71,32 +75,68 @@ static void *late_read(void *arg)
 	return NULL;
 }
 
+static int first_pack(void *arg, const struct pack_row *p)
+{
+	*(struct pack_row *)arg = *p;
+	return 1;
+}
+
+/* Who asks for the oldest pack's object waits until there are no faults. */
+static void hang_first(struct yard *y)
+{
+	char key[PLURI_OBJECT_KEY_MAX + 1];
+	char rule[PLURI_OBJECT_KEY_MAX + 32];
+	struct meta_tx *tx = NULL;
+	struct pack_row p = {0};
+
+	assert_int_equal(meta_begin(y->h.v->meta, &tx, NULL), 0);
+	assert_int_equal(
+		meta_end(tx, packs_list(tx, 0, first_pack, &p, NULL), NULL), 0);
+	shard_name(&p.id, 0, key);
+	(void)snprintf(rule, sizeof(rule), "hang op=get key=%s\n", key);
+	house_fault(&y->h, rule);
+}
+
+/* Until a call of store b is under way. */
+static void await_call(struct yard *y)
+{
+	struct fleet_health health = {0};
+
+	while (health.in_flight == 0) {
+		(void)sched_yield();
+		assert_int_equal(fleet_health(y->h.v->fleet, 1, &health), 0);
+	}
+}
+
 /* The object goes while it is being asked for. */
 static void reader__pack_goes_under_it__reads_the_copy(void **state)
 {
-	struct fleet_health health = {0};
 	uint8_t *data = malloc(LEN);
+	struct fleet_health health = {0};
 	struct late l = {.got = malloc(LEN)};
 	pthread_t reader;
 	struct yard y;
 
 	(void)state;
-	yard_begin_as(&y, VOLUME, "layout = mirror:1\nstores = b\npack = 1M");
+	yard_begin_as(&y, "timeout = 60s\nrepack_age = 0ms\nkeep_deleted = 0ms",
+		"layout = mirror:1\nstores = b\npack = 1M");
 	l.y = &y;
 	yard_poor(&y);
 	yard_turn(&y);
 	assert_true(house_paid(&y.h, 20000));
 	house_forget(&y.h);
-	house_fault(&y.h, "delay op=get delay_ms=400\n");
+	hang_first(&y);
 	assert_int_equal(pthread_create(&reader, NULL, late_read, &l), 0);
-	while (health.in_flight == 0)
-		assert_int_equal(fleet_health(y.h.v->fleet, 1, &health), 0);
+	await_call(&y);
 	assert_int_equal(repack_copy_switch(y.h.v->repack, NULL), 0);
 	assert_int_equal(y.h.v->repack->cools, 1);
 	y.h.v->repack->cool[0].due_ms = 0;
 	assert_int_equal(repack_bury_due(y.h.v->repack, NULL), 0);
 	assert_int_equal(repack_bury_delete(y.h.v->repack, NULL), 0);
 	assert_int_equal(yard_objects(&y, 'b'), 1);
+	assert_int_equal(fleet_health(y.h.v->fleet, 1, &health), 0);
+	assert_int_equal(health.in_flight, 1);
+	house_fault(&y.h, "");
 	assert_int_equal(pthread_join(reader, NULL), 0);
 	house_noise(y.seed[0], data, LEN);
 	assert_memory_equal(l.got, data, LEN);
@@ -302,7 +342,7 @@ static void crowd__reads_and_writes_while_collecting__all_right(void **state)
 {
 	pthread_t reader, writer;
 	struct repack_stats s;
-	uint64_t until;
+	uint64_t until, now;
 	struct crowd c;
 
 	(void)state;
@@ -327,10 +367,13 @@ static void crowd__reads_and_writes_while_collecting__all_right(void **state)
 	assert_int_equal(pthread_create(&reader, NULL, crowd_read, &c), 0);
 	assert_int_equal(pthread_create(&writer, NULL, crowd_write, &c), 0);
 	until = clock_mono_ms(clock_system()) + 1000;
-	while (clock_mono_ms(clock_system()) < until) {
+	do {
 		yard_turn(&c.y);
 		house_forget(&c.y.h);
-	}
+		repack_stats(c.y.h.v->repack, &s);
+		now = clock_mono_ms(clock_system());
+	} while (now < until || ((s.buried == 0 || s.forgotten == 0) &&
+					now < until + PATIENCE_MS));
 	atomic_store(&c.stop, true);
 	assert_int_equal(pthread_join(reader, NULL), 0);
 	assert_int_equal(pthread_join(writer, NULL), 0);
@@ -349,8 +392,9 @@ static void thread__told_to_stop__stops(void **state)
 	uint64_t began;
 
 	(void)state;
-	yard_begin(&y, "repack_age = 0ms\nrepack_rate = 64K");
+	yard_begin(&y, "repack_age = 0ms");
 	yard_poor(&y);
+	y.h.v->config->repack_rate = 1; /* a byte a second */
 	assert_int_equal(repack_start(y.h.v->repack, NULL), 0);
 	while (1) {
 		struct repack_stats s;
@@ -362,7 +406,7 @@ static void thread__told_to_stop__stops(void **state)
 	}
 	began = clock_mono_ms(clock_system());
 	repack_stop(y.h.v->repack);
-	assert_true(clock_mono_ms(clock_system()) < began + 1000);
+	assert_true(clock_mono_ms(clock_system()) < began + PATIENCE_MS);
 	yard_check_all(&y);
 	house_close(&y.h);
 	house_free(&y.h);
@@ -381,19 +425,17 @@ static void yard_far(struct yard *y, const char *volume)
 /* While it fetches a pack from a store that has fallen silent, too. */
 static void thread__told_to_stop_while_it_fetches__stops(void **state)
 {
-	struct fleet_health health = {0};
 	struct yard y;
 	uint64_t began;
 
 	(void)state;
-	yard_far(&y, "timeout = 5s\nrepack_age = 0ms\nrepack = 90%");
+	yard_far(&y, "timeout = 60s\nrepack_age = 0ms\nrepack = 90%");
 	house_fault(&y.h, "hang op=get\n");
 	assert_int_equal(repack_start(y.h.v->repack, NULL), 0);
-	while (health.in_flight == 0)
-		assert_int_equal(fleet_health(y.h.v->fleet, 1, &health), 0);
+	await_call(&y);
 	began = clock_mono_ms(clock_system());
 	repack_stop(y.h.v->repack);
-	assert_true(clock_mono_ms(clock_system()) < began + 2000);
+	assert_true(clock_mono_ms(clock_system()) < began + PATIENCE_MS);
 	house_fault(&y.h, "");
 	yard_check_all(&y);
 	house_free(&y.h);
