@@ -22,6 +22,11 @@ policy_ini 'layout = mirror:2' 'pack = 1M' 'pack_age = 1s'
 create || bail "create"
 mount_it || bail "mount"
 
+# Its directories are made and synced, or it ended and says why.
+begun() { # ROUND PID
+	[ -e "$dir/log$1/begun" ] || ! kill -0 $2 2>/dev/null
+}
+
 # Load until the daemon dies; the load must see no other failure.
 load_and_kill() { # ROUND
 	local ms=$((300 + RANDOM % 1200)) load pid
@@ -30,6 +35,7 @@ load_and_kill() { # ROUND
 		2>"$dir/killer.err" &
 	load=$!
 	children=($load)
+	wait_for 60 begun $1 $load || return 1
 	sleep "$((ms / 1000)).$(printf %03d $((ms % 1000)))" # the moment
 	pid=$(daemon_pid) || { note "the daemon is gone already"; return 1; }
 	kill -KILL "$pid"

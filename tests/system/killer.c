@@ -3,7 +3,9 @@
  *
  * Each thread works in DIR/tN with files of its own, and logs to LOGDIR/tN
  * what it does (kill_log.h) until the daemon is gone or MS are over. 0: ended
- * by either; 1: an operation failed in another way.
+ * by either; 1: an operation failed in another way. LOGDIR/begun is there once
+ * all of them work, so that a death before, which is a failure, can be waited
+ * out.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -325,6 +327,16 @@ static int killer_start(struct killer *k, const char *dir, const char *logs)
 	return k->log < 0 || k->dir < 0 || fsync(k->dir) < 0 ? -1 : 0;
 }
 
+static int killer_begun(const char *logs)
+{
+	char path[4096];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/begun", logs);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd < 0 ? -1 : close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	static struct killer k[KILL_THREADS];
@@ -346,6 +358,10 @@ int main(int argc, char **argv)
 	for (uint32_t i = 0; i < KILL_THREADS; i++)
 		if (pthread_create(&thread[i], NULL, killer_thread, &k[i]))
 			return 1;
+	if (killer_begun(argv[2]) < 0) {
+		perror("killer: telling that it has begun");
+		return 1;
+	}
 	for (uint32_t i = 0; i < KILL_THREADS; i++)
 		(void)pthread_join(thread[i], NULL);
 	return killer_failed;

@@ -11,7 +11,7 @@ for s in a b; do
 	mkdir "$dir/$s"
 	store_ini $s local "$dir/$s"
 done
-policy_ini 'layout = mirror:2' 'pack_age = 60s'
+policy_ini 'layout = mirror:2' 'pack_age = 1h'
 create || bail "create"
 check "mounted" mount_it
 
