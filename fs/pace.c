@@ -71,6 +71,7 @@ int pace_ask(struct pace *p, const struct pace_now *now, uint64_t len,
 	const uint64_t us = now->ms * 1000;
 	const uint64_t most = us + PACE_PAUSE_MAX_MS * UINT64_C(1000);
 	const uint64_t half = p->max / 2;
+	uint64_t *turn = &p->turn_us[len <= PACE_FEW];
 
 	pace_measure(p, now);
 	if (now->pending > p->max) {
@@ -78,12 +79,12 @@ int pace_ask(struct pace *p, const struct pace_now *now, uint64_t len,
 		return pace_wait(p, now);
 	}
 	p->stuck_ms = 0;
-	if (p->turn_us < us)
-		p->turn_us = us;
+	if (*turn < us)
+		*turn = us;
 	if (now->pending > half && now->moves)
-		p->turn_us += pace_span_us(p, len, now->pending - half);
-	if (p->turn_us > most)
-		p->turn_us = most;
-	*ret_ms = (p->turn_us - us) / 1000;
+		*turn += pace_span_us(p, len, now->pending - half);
+	if (*turn > most)
+		*turn = most;
+	*ret_ms = (*turn - us) / 1000;
 	return 0;
 }

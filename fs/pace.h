@@ -13,7 +13,11 @@
  * that, it gets -ENOSPC, until one can.
  *
  * Of several writers at once each waits behind the others' bytes. Few bytes
- * wait for little, however many are ahead in the clouds' queue.
+ * wait for little, however many are ahead in the clouds' queue, and only behind
+ * others that are few: a stream's requests, of which the kernel has dozens on
+ * their way at once, stand in a line of their own. Were both lines full,
+ * together they would get twice the pace for a while, and then settle closer to
+ * `max`.
  *
  * Pure: a plain struct, told the time. Confined: the caller locks.
  */
@@ -25,12 +29,13 @@
 
 #define PACE_PATIENCE_MS 10000u
 #define PACE_PAUSE_MAX_MS 10000u /* of one answer, whoever is ahead */
+#define PACE_FEW (64u << 10) /* bytes of one write, at most */
 
 struct pace {
 	uint64_t max; /* bytes, > 0; the rest is pace.c's, zero at first */
 	uint64_t rate; /* bytes/s that the clouds took lately, or a guess */
 	uint64_t seen_ms, seen_paid; /* when that was measured last */
-	uint64_t turn_us; /* when the next byte may come */
+	uint64_t turn_us[2]; /* when the next byte may come: of many, of few */
 	uint64_t stuck_ms; /* since when nothing could be taken; 0: it can */
 	uint64_t stuck_paid; /* then: more since was taken all the same */
 };

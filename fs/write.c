@@ -16,6 +16,8 @@
 #define WRITE_TICK_MS 500u
 #define WRITE_SCAN 64u
 #define WRITE_STOP_MS 100u /* between two questions whether to go on */
+#define WRITE_FEW (64u << 10) /* bytes of one write, that... */
+#define WRITE_ROOM (1u << 20) /* ...has so much room (of max, 1/4) to itself */
 
 struct writer {
 	struct volume *v;
@@ -113,6 +115,16 @@ static int writer_pace(
 	return writer_rest(w, ask, ms, err);
 }
 
+/* A stream fills what there is; who writes a little and calls fsync would
+ * stand in its line. */
+static bool writer_full(const struct writer *w, uint64_t len)
+{
+	const uint64_t room = WRITE_ROOM < w->max / 4 ? WRITE_ROOM : w->max / 4;
+	const uint64_t max = len <= WRITE_FEW ? w->max : w->max - room;
+
+	return w->dirty > 0 && w->dirty + len > max;
+}
+
 /* Wait until len more dirty bytes are within the bound, or a flush that ended
  * meanwhile has failed: an earlier failure may be a thing of the past. */
 static int writer_take(
@@ -124,14 +136,14 @@ static int writer_take(
 
 	(void)pthread_mutex_lock(&w->lock);
 	failures = w->failures;
-	while (w->dirty > 0 && w->dirty + len > w->max && r == 0) {
+	while (writer_full(w, len) && r == 0) {
 		w->hungry = true;
 		(void)pthread_cond_signal(&w->wake);
 		(void)clock_wait(&w->room, &w->lock,
 			ask->stop
 				? clock_mono_ms(clock_system()) + WRITE_STOP_MS
 				: UINT64_MAX);
-		if (w->failures != failures && w->dirty + len > w->max) {
+		if (w->failures != failures && writer_full(w, len)) {
 			r = w->stuck;
 			if (err)
 				*err = w->why;

@@ -265,6 +265,30 @@ static void pace__many_writers__share_the_pace(void **state)
 	assert_in_range(last, 64 * first / 2, PACE_PAUSE_MAX_MS);
 }
 
+/* A stream's requests all ask at once; who writes a little meanwhile does not
+ * come after them. But of those who write little each does, as above. */
+static void pace__few_bytes_beside_a_stream__not_behind_it(void **state)
+{
+	struct play p;
+	uint64_t few = 0;
+	uint64_t last = 0;
+
+	(void)state;
+	play_begin(&p, 10 * MIB);
+	while (p.written < 4 * MAX)
+		assert_int_equal(play_write(&p), 0);
+	p.now.pending = MAX * 3 / 4;
+	p.now.ms += 1000;
+	for (unsigned i = 0; i < 64; i++)
+		assert_int_equal(pace_ask(&p.pace, &p.now, MIB, &last), 0);
+	assert_true(last >= 64 * 40);
+	assert_int_equal(pace_ask(&p.pace, &p.now, PACE_FEW, &few), 0);
+	assert_true(few <= 10);
+	for (unsigned i = 0; i < 16 * 64; i++)
+		assert_int_equal(pace_ask(&p.pace, &p.now, PACE_FEW, &last), 0);
+	assert_true(last >= 64 * 40);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -279,6 +303,8 @@ int main(void)
 		cmocka_unit_test(pace__packs_are_paid_now_and_then__no_enospc),
 		cmocka_unit_test(pace__few_bytes__hardly_wait),
 		cmocka_unit_test(pace__many_writers__share_the_pace),
+		cmocka_unit_test(
+			pace__few_bytes_beside_a_stream__not_behind_it),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
