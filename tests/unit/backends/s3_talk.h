@@ -8,7 +8,7 @@
 
 #include "tests/unit/backends/scripted.h"
 
-#define WAIT_MS 1900u /* no call here may need it */
+#define WAIT_MS 20000u /* no call may need it, on a busy machine */
 
 #define OK "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 #define ANSWER(status, body)                                      \

@@ -13,7 +13,7 @@
 struct talk *talk_new(const struct scripted_step *s, size_t n)
 {
 	struct talk *t = calloc(1, sizeof(*t));
-	const struct http_options o = {.connect_ms = 1000};
+	const struct http_options o = {.connect_ms = 10000};
 
 	assert_non_null(t);
 	t->server = scripted_new(s, n);

@@ -8,8 +8,8 @@
 
 #include "tests/unit/backends/scripted.h"
 
-#define SHORT_MS 400u
-#define LONG_MS 1900u /* nothing here may need it */
+#define SHORT_MS 1000u
+#define LONG_MS 20000u /* nothing here may need it, on a busy machine */
 
 /* A server, a client, and the last exchange between them. */
 struct talk {

@@ -235,8 +235,8 @@ static void run__cancelled__soon_over(void **state)
 	(void)state;
 	t->call.cancel = &cancel;
 	assert_int_equal(pthread_create(&th, NULL, cancel_later, t), 0);
-	assert_int_equal(talk_run(t, 10000), -ECANCELED);
-	assert_true(t->took_ms < 1000);
+	assert_int_equal(talk_run(t, 2 * LONG_MS), -ECANCELED);
+	assert_true(t->took_ms < LONG_MS);
 	pthread_join(th, NULL);
 	talk_free(t);
 }

@@ -268,7 +268,7 @@ void house_clouds(struct house *h)
 	struct pluri_err err = {0};
 
 	house_told(h, write_flush_all(h->v, &err), &err);
-	assert_true(house_paid(h, 20000));
+	assert_true(house_paid(h, 60000));
 	house_forget(h);
 }
 

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -445,7 +446,10 @@ static void flush_all__many_small_files__all_of_them(void **state)
 		node_unpin(g.h.v->nodes, n);
 	}
 	assert_int_equal(write_flush_all(g.h.v, NULL), 0);
-	assert_int_equal(write_dirty_bytes(g.h.v), 0);
+	assert_int_equal(nodes_oldest_ms(g.h.v->nodes), 0);
+	/* a flush of the background's own counts its bytes when it has ended */
+	while (write_dirty_bytes(g.h.v) > 0)
+		(void)sched_yield();
 	rig_free(&g);
 }
 
