@@ -282,7 +282,7 @@ s = http.server.HTTPServer(("127.0.0.1", 0), H)
 print(s.server_port)
 s.serve_forever()' >"$dir/rubbish.port" &
 children+=($!)
-check "a server of rubbish" wait_for 20 test -s "$dir/rubbish.port"
+check "a server of rubbish" wait_for 60 test -s "$dir/rubbish.port"
 s3_ini "http://127.0.0.1:$(cat "$dir/rubbish.port")/bucket"
 refused "S3: rubbish for answers" "create $ini" 'store c'
 rm -rf "$state"
@@ -352,12 +352,12 @@ good_ini
 (cd "$dir/a" && find . -type f -exec sha256sum {} + | sort) >"$dir/before"
 mount_it >"$dir/out" 2>&1
 foreign_told() { status_exit 2 && store_error a foreign; }
-check "status is critical: foreign" wait_for 30 foreign_told
+check "status is critical: foreign" wait_for 60 foreign_told
 echo more >"$mnt/more"
 sync "$mnt/more"
 check "what the other store has is read" grep -q content "$mnt/file"
 "$pluri" umount --no-wait "$mnt" >"$dir/out" 2>&1
-wait_for 30 no_daemon
+wait_for 60 no_daemon
 (cd "$dir/a" && find . -type f -exec sha256sum {} + | sort) >"$dir/after"
 check "the foreign store is untouched" cmp "$dir/before" "$dir/after"
 

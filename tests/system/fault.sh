@@ -114,7 +114,7 @@ one_fails() { # MODE
 	calls=$(stat -c %s "$dir/calls.a")
 	faults a "$1"
 	check "one store, $1: right" read_all right
-	check "one store, $1: it was asked" wait_for 10 asked
+	check "one store, $1: it was asked" wait_for 60 asked
 	check "one store, $1: heals" healthy
 }
 
@@ -167,7 +167,7 @@ both_hang() {
 	"$helpers/timedread" "$mnt/random6" >"$dir/reader.out" &
 	reader=$!
 	children=($reader)
-	check "a reader waits" wait_for 10 reading $reader
+	check "a reader waits" wait_for 60 reading $reader
 	check "status answers within 1 s" status_quick
 	t=$(now_ms)
 	kill -KILL $reader
@@ -203,7 +203,7 @@ put_fails() { # MODE
 	check "put, $1: fsync returns" fsync_file new$n
 	case $1 in
 	full | 'error EAGAIN op=put' | 'error EACCES op=put' | hang*)
-		check "put, $1: it is owed" wait_for 20 in_debt
+		check "put, $1: it is owed" wait_for 60 in_debt
 		check "put, $1: still owed" in_debt ;;
 	esac
 	check "put, $1: right meanwhile" read_all right new$n

@@ -241,7 +241,7 @@ mv "$dir/a" "$dir/a.away" && mv "$dir/b" "$dir/b.away"
 head -c 700000 /dev/urandom >"$mnt/only"
 sync "$mnt/only"
 pack_there() { ls "$state"/packs/*.pack >/dev/null 2>&1; }
-check "a local pack" wait_for 10 pack_there
+check "a local pack" wait_for 60 pack_there
 for p in "$state"/packs/*.pack; do
 	mv "$p" "$dir/"
 done

@@ -32,11 +32,11 @@ check "mounted with two disks exchanged" mount_it
 "$pluri" drain "$ini" b --background >"$dir/drain.out" 2>&1
 check "exchanged disks are told" wait_for 60 store_error b foreign
 check "both of them" wait_for 60 store_error a foreign
-check "status is critical" wait_for 10 status_exit 2
+check "status is critical" wait_for 60 status_exit 2
 check "no object was deleted" test \
 	"$(find "$dir/a" "$dir/b" -type f -name '*-0?' | wc -l)" = $before
 check "unmounted as it is" "$pluri" umount --no-wait "$mnt"
-wait_for 30 no_daemon
+wait_for 60 no_daemon
 swap
 check "mounted with the disks in place" mount_it
 drained() { [ "$(status_get stores b state)" = drained ]; }
@@ -59,7 +59,7 @@ kill_daemon
 unmount_dead
 mv "$state/packs" "$dir/packs.away"
 check "mounted without the local packs" mount_it
-check "which is critical" wait_for 10 status_exit 2
+check "which is critical" wait_for 60 status_exit 2
 kill_daemon
 unmount_dead
 rm -rf "$state/packs" && mv "$dir/packs.away" "$state/packs"

@@ -180,7 +180,7 @@ check "others are not held up" awk -v before="$before" '{
 	split(before, b, " ")
 	exit !($2 < 20 || $2 < 3 * b[2]) }' "$dir/others.out"
 # a page of the kernel's, or the three bytes
-check "blocks are counted" wait_for 30 blocks_are "$mnt/h" 81 88
+check "blocks are counted" wait_for 60 blocks_are "$mnt/h" 81 88
 check "all counts are exact" audit
 
 # --- cut and killed ---------------------------------------------------------
@@ -193,7 +193,7 @@ start=$(now_ms)
 check "mounted after a kill" mount_it
 note "mounted within $(($(now_ms) - start)) ms"
 check "it has no bytes behind" huge check "$mnt/k" 10
-check "blocks are counted" wait_for 30 blocks_are "$mnt/k" 80 80
+check "blocks are counted" wait_for 60 blocks_are "$mnt/k" 80 80
 truncate -s 1G "$mnt/k"
 check "nothing comes back" huge check "$mnt/k" 10
 check "all counts are exact" audit

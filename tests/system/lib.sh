@@ -204,14 +204,14 @@ kill_daemon() {
 	local pid
 	if pid=$(daemon_pid) && [ -n "$pid" ]; then
 		kill -KILL "$pid" 2>/dev/null
-		wait_for 20 no_daemon
+		wait_for 60 no_daemon
 	fi
 }
 
 unmount_dead() {
 	mounted || return 0
 	fusermount3 -uz "$mnt" 2>/dev/null || umount -l "$mnt"
-	wait_for 10 not_mounted
+	wait_for 60 not_mounted
 }
 
 # What a check of the volume finds, mounted or not, one code a line; those in

@@ -91,7 +91,7 @@ check "pages: few extents, some time later" wait_for 60 few "$mnt/db" $((MB * 4)
 check "pages: the same bytes" same
 check "pages: the same times and size" test "$(times)" = "$was"
 check "pages: also from the stores" same_cold
-check "sqlite: few extents" wait_for 30 few "$mnt/app.sqlite" 60
+check "sqlite: few extents" wait_for 60 few "$mnt/app.sqlite" 60
 sql look >"$dir/sql.now"
 check "sqlite: the same rows" cmp "$dir/sql.sum" "$dir/sql.now"
 check "stats tell" test "$(merged extents_before_total)" -gt \
@@ -109,8 +109,8 @@ for ((loop = 1; loop <= loops; loop++)); do
 	kill_daemon
 	unmount_dead
 	mount_it || bail "mount $loop"
-	wait_for 20 over copied_bytes_total || fail "nothing is merged"
-	[ $loop != 1 ] || wait_for 20 over ranges_total ||
+	wait_for 60 over copied_bytes_total || fail "nothing is merged"
+	[ $loop != 1 ] || wait_for 60 over ranges_total ||
 		fail "nothing is in its place"
 	pages $((50 + loop)) 50 $((MB - 2)) || fail "write beside, $loop"
 	sleep 0.$(((loop * 37) % 10))

@@ -223,7 +223,7 @@ if have sqlite3; then
 			(echo "BEGIN EXCLUSIVE;"; echo ".shell touch $w/held"
 			echo ".shell while [ -e $w/held ]; do sleep 0.05; done"
 			) | sql "$db" &
-			wait_for 10 test -e "$w/held"
+			wait_for 60 test -e "$w/held"
 			sql "$db" 'BEGIN IMMEDIATE' 2>&1 | grep -c locked
 			rm "$w/held"; wait)"
 		check "SQLite, $mode: vacuum" sql "$db" VACUUM
@@ -247,12 +247,12 @@ for i in range(100000):
 END
 		writer=$!
 		children+=($writer)
-		wait_for 30 eval '[ "$(cat "$dir/told" 2>/dev/null || echo 0)" -ge 30 ]'
+		wait_for 120 eval '[ "$(cat "$dir/told" 2>/dev/null || echo 0)" -ge 30 ]'
 		# the writer goes as well, as in a power cut: left alone, SQLite
 		# says "done" when the directory it is to sync cannot be opened
 		kill -KILL $writer "$(daemon_pid)"
 		wait $writer 2>/dev/null
-		wait_for 20 no_daemon
+		wait_for 60 no_daemon
 		told=$(cat "$dir/told")
 		check "SQLite, $mode: mounted after kill -9" eval '
 			unmount_dead && mount_now'
@@ -309,11 +309,11 @@ if have inotifywait; then
 	watcher=$!
 	children+=($watcher)
 	# no message tells that it watches with -q: an event does
-	wait_for 10 eval 'touch "$w/watched/up"; [ -s "$dir/events" ]'
+	wait_for 60 eval 'touch "$w/watched/up"; [ -s "$dir/events" ]'
 	echo x >"$w/watched/f" && mv "$w/watched/f" "$w/watched/g" &&
 		chmod 600 "$w/watched/g" && mkdir "$w/watched/d" &&
 		rm "$w/watched/g"
-	wait_for 10 grep -q 'DELETE g' "$dir/events"
+	wait_for 60 grep -q 'DELETE g' "$dir/events"
 	for event in 'CREATE f' 'MODIFY f' 'CLOSE_WRITE,CLOSE f' \
 		'MOVED_FROM f' 'MOVED_TO g' 'ATTRIB g' 'CREATE,ISDIR d' \
 		'DELETE g'; do

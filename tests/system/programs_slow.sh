@@ -71,7 +71,7 @@ else
 	kill_daemon
 	kill -QUIT "$main" 2>/dev/null
 	wait $bench
-	wait_for 30 eval '! kill -0 $main 2>/dev/null'
+	wait_for 60 eval '! kill -0 $main 2>/dev/null'
 	check "PostgreSQL: mounted after kill -9" eval 'unmount_dead && mount_now'
 	rm -f "$w/pg/postmaster.pid"
 	check "PostgreSQL: recovered from it" pg_ctl start

@@ -123,7 +123,7 @@ if mkdir "$dir/small" && mount -t tmpfs -o size=100M none "$dir/small" \
 		cmp "$dir/file" "$mnt/file"
 	check "full at mount: a writer is told" tries_to_write
 	rm "$dir/small/ballast"
-	check "with room writes go on" wait_for 30 eval '
+	check "with room writes go on" wait_for 60 eval '
 		cp "$dir/file" "$mnt/first" 2>/dev/null && sync "$mnt/first"'
 	head -c $(($(df -k --output=avail "$dir/small" | tail -n 1) - 500))k \
 		/dev/zero >"$dir/small/ballast"
@@ -132,7 +132,7 @@ if mkdir "$dir/small" && mount -t tmpfs -o size=100M none "$dir/small" \
 		cmp "$dir/file" "$mnt/file"
 	rm "$dir/small/ballast"
 	check "with room again writes go on, without a mount anew" \
-		wait_for 30 eval 'rm -f "$mnt/more" && cp "$dir/file" \
+		wait_for 60 eval 'rm -f "$mnt/more" && cp "$dir/file" \
 			"$mnt/again" 2>/dev/null && sync "$mnt/again"'
 	check "and are right" cmp "$dir/file" "$mnt/again"
 	check "all well" wait_well 60
@@ -149,7 +149,7 @@ mode() { echo "$1" >"$dir/mode.new" && mv "$dir/mode.new" "$dir/mode"; }
 mode ok
 python3 "$src/system/cloud.py" "$dir/mode" >"$dir/port" &
 children+=($!)
-wait_for 30 test -s "$dir/port" || bail "the cloud does not start"
+wait_for 60 test -s "$dir/port" || bail "the cloud does not start"
 port=$(cat "$dir/port")
 s3_credentials "$dir/s3.cred" "$secret"
 state=$dir/state-s3

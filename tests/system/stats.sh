@@ -131,7 +131,7 @@ watch() { # OUTPUT ARGUMENT...
 }
 watcher_ends() { # STATUS
 	local status
-	wait_for 10 eval '! kill -0 $watcher 2>/dev/null'
+	wait_for 60 eval '! kill -0 $watcher 2>/dev/null'
 	wait $watcher
 	status=$?
 	[ $status = "$1" ] || { note "exit status $status"; return 1; }
@@ -139,12 +139,12 @@ watcher_ends() { # STATUS
 blocks() { [ "$(grep -c "$2" "$1")" -ge 3 ]; }
 
 watch "$dir/w.text"
-check "watch: tells on" wait_for 10 blocks "$dir/w.text" '^STORE '
+check "watch: tells on" wait_for 60 blocks "$dir/w.text" '^STORE '
 check "watch: nothing negative" eval '! grep -qE "[ /]-[0-9]" "$dir/w.text"'
 kill -INT $watcher
 check "watch: Ctrl-C ends it" watcher_ends 0
 watch "$dir/w.json" --json
-check "watch: JSON, a line each" wait_for 10 blocks "$dir/w.json" '}$'
+check "watch: JSON, a line each" wait_for 60 blocks "$dir/w.json" '}$'
 kill -INT $watcher
 check "watch: Ctrl-C ends that, too" watcher_ends 0
 check "watch: each line is an object" python3 -c '
@@ -165,8 +165,8 @@ in_flight() {
 	look_in_time && over 0 requests_in_flight && over 0 stores in_flight
 }
 stuck() { look_in_time && over 0 pending staged_bytes >/dev/null; }
-check "hanging: told within a second" wait_for 10 in_flight
-check "hanging: what waits is told" wait_for 10 stuck
+check "hanging: told within a second" wait_for 30 in_flight
+check "hanging: what waits is told" wait_for 30 stuck
 check "hanging: for how long" over 0 pending oldest_us
 check "hanging: status tells, too" eval \
 	'[ "$(status_get oldest_pending_s)" -ge 0 ]'
@@ -178,7 +178,7 @@ check "all well" wait_well 60
 # --- the daemon goes ---------------------------------------------------------
 
 watch "$dir/w.gone"
-check "watch: once more" wait_for 10 blocks "$dir/w.gone" '^STORE '
+check "watch: once more" wait_for 60 blocks "$dir/w.gone" '^STORE '
 kill_daemon
 check "watch: the daemon died" watcher_ends 1
 check "watch: says so" grep -q 'watched no more' "$dir/w.gone.err"
