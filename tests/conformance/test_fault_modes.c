@@ -346,8 +346,9 @@ static void waiting__modes__end_when_they_say(void **state)
 	assert_int_equal(timed_get(10000, &took), 0);
 	assert_true(took >= 50 && took < 5000);
 	faults("late delay_ms=60\n");
-	assert_int_equal(timed_get(30, &took), 0);
-	assert_true(took >= 90);
+	/* what is asked for in time is answered too late */
+	assert_int_equal(timed_get(500, &took), 0);
+	assert_true(took >= 560);
 	faults("");
 }
 

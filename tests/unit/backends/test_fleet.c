@@ -9,6 +9,9 @@
 #include "backends/fleet.h"
 #include "tests/unit/backends/fake.h"
 
+/* A deadline that passes soon, not before a thread has taken up the call. */
+#define SOON_MS 300u
+
 /* --- calls ---------------------------------------------------------------- */
 
 static void get__range__bytes_size_and_counters(void **state)
@@ -46,7 +49,7 @@ static void get__plugin_hangs__returns_at_deadline(void **state)
 	fake_hold(&s->b[0], true);
 	assert_int_equal(fleet_get(s->fleet,
 				 &(struct fleet_at){.key = "k",
-					 .deadline_ms = fake_soon(50)},
+					 .deadline_ms = fake_soon(SOON_MS)},
 				 0, &into, NULL, &e),
 		-ETIMEDOUT);
 	assert_non_null(strstr(e.text, "store nas: get of k"));
@@ -66,7 +69,7 @@ static void get__late_answer__counted_once(void **state)
 
 	s->b[0].heeds = false;
 	fake_hold(&s->b[0], true);
-	assert_int_equal(fake_get(s, 0, 30, 0, NULL), -ETIMEDOUT);
+	assert_int_equal(fake_get(s, 0, SOON_MS, 0, NULL), -ETIMEDOUT);
 	assert_int_equal(fake_health(s, 0).errors, 1);
 	fake_say(&s->b[0], -EAGAIN, 1);
 	fake_hold(&s->b[0], false);
@@ -97,8 +100,8 @@ static void get__thread_hung_for_good__another_takes_its_place(void **state)
 	b.heeds = false;
 	fake_hold(&b, true);
 	assert_int_equal(fleet_add(s->fleet, 5, "one", &fake_ops, &b, NULL), 0);
-	assert_int_equal(fake_get(s, 5, 100, 0, NULL), -ETIMEDOUT);
-	assert_int_equal(fake_get(s, 5, 100, 0, NULL), -ETIMEDOUT);
+	assert_int_equal(fake_get(s, 5, SOON_MS, 0, NULL), -ETIMEDOUT);
+	assert_int_equal(fake_get(s, 5, SOON_MS, 0, NULL), -ETIMEDOUT);
 	fake_await_entered(&b, 2);
 	fake_hold(&b, false);
 	fleet_remove(s->fleet, 5);
@@ -125,14 +128,15 @@ static void get__retry_after__honoured(void **state)
 	assert_int_equal(
 		fake_get(s, 0, 5000, FLEET_RETRY | FLEET_BARE, NULL), 0);
 	assert_true(fake_soon(0) >= start + 60);
+	s->b[0].retry_after_ms = 20000;
 	fake_say(&s->b[0], -EBUSY, 1);
 	assert_int_equal(
-		fake_get(s, 0, 50, FLEET_RETRY | FLEET_BARE, NULL), -EBUSY);
+		fake_get(s, 0, 5000, FLEET_RETRY | FLEET_BARE, NULL), -EBUSY);
 }
 
 static void *hurried_get(void *arg)
 {
-	assert_int_equal(fake_get(arg, 5, 30, 0, NULL), -ETIMEDOUT);
+	assert_int_equal(fake_get(arg, 5, SOON_MS, 0, NULL), -ETIMEDOUT);
 	return NULL;
 }
 
@@ -158,7 +162,7 @@ static void get__queued_behind_a_hung_call__served_in_its_stead(void **state)
 	fake_await_entered(&b, 1);
 	assert_int_equal(
 		pthread_create(&threads[1], NULL, release_after_two, &b), 0);
-	assert_int_equal(fake_get(s, 5, 900, 0, NULL), 0);
+	assert_int_equal(fake_get(s, 5, 5000, 0, NULL), 0);
 	for (unsigned i = 0; i < 2; i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 	fleet_remove(s->fleet, 5);

@@ -10,6 +10,7 @@
 #include "tests/unit/backends/fake.h"
 
 #define LEN 100u
+#define SOON_MS 300u /* passes soon, but not before all have been asked */
 
 /* A read of one shard each from stores 0, 1 and 2. */
 struct reading {
@@ -240,7 +241,7 @@ static void read__no_hedge__waits_for_the_first(void **state)
 	struct reading rd;
 
 	fake_hold(&s->b[0], true);
-	assert_int_equal(read_it(s, &rd, 1, 0, 50), -ETIMEDOUT);
+	assert_int_equal(read_it(s, &rd, 1, 0, SOON_MS), -ETIMEDOUT);
 	assert_int_equal(fake_entered(&s->b[1]), 0);
 	assert_int_equal(rd.bad[0], -ETIMEDOUT);
 	assert_non_null(strstr(rd.e.text, "nas: get of k: no answer within"));
@@ -256,8 +257,8 @@ static void read__all_hang__etimedout_at_deadline(void **state)
 		s->b[i].heeds = false;
 		fake_hold(&s->b[i], true);
 	}
-	end = fake_soon(100);
-	assert_int_equal(read_it(s, &rd, 2, 10, 60), -ETIMEDOUT);
+	end = fake_soon(SOON_MS);
+	assert_int_equal(read_it(s, &rd, 2, 10, SOON_MS), -ETIMEDOUT);
 	assert_true(fake_soon(0) < end + 5000);
 	for (unsigned i = 0; i < 3; i++)
 		assert_int_equal(rd.bad[i], -ETIMEDOUT);

@@ -223,7 +223,8 @@ static void write__mount_ends_while_it_waits__comes_in_at_once(void **state)
 		left = in(0);
 		atomic_store(&l.leaves, true);
 		late_end(&l);
-		assert_true(l.ended < left + 2000);
+		/* near the bound it would be 8 s */
+		assert_true(l.ended < left + 5000);
 	}
 }
 
