@@ -249,7 +249,7 @@ fi
 
 state=$dir/state2
 s3_ini() { # URL
-	volume_ini 'timeout = 2s'
+	volume_ini 'timeout = 10s'
 	store_ini a local "$dir/a2"
 	store_ini c s3 "$1" 'region = us-east-1' \
 		"credentials = file:$dir/s3.cred"

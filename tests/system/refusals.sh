@@ -154,7 +154,7 @@ port=$(cat "$dir/port")
 s3_credentials "$dir/s3.cred" "$secret"
 state=$dir/state-s3
 mkdir "$dir/l"
-volume_ini 'timeout = 1s' 'cache = 0' 'memory_cache = 0'
+volume_ini 'timeout = 3s' 'cache = 0' 'memory_cache = 0'
 store_ini l local "$dir/l"
 store_ini c s3 "http://127.0.0.1:$port/bucket/v" 'region = us-east-1' \
 	"credentials = file:$dir/s3.cred"
@@ -178,7 +178,7 @@ bad_cloud redirect 302 'S3 endpoint'
 bad_cloud cut 'bytes'
 bad_cloud not-http 'HTTP|protocol|unsupported|weird'
 bad_cloud hang-up '[Ee]mpty reply'
-bad_cloud hang 'no answer within 1000 ms|no complete answer by the deadline'
+bad_cloud hang 'no answer within 3000 ms|no complete answer by the deadline'
 bad_cloud broken 500 InternalError
 bad_cloud throttle 503 SlowDown
 mode ok
