@@ -6,7 +6,8 @@
  * returns after the last has returned. The caller works, too: a crew that is
  * busy elsewhere, or has no threads, makes nobody wait. Allocates nothing.
  *
- * fn must not call crew_each() of the same crew. Shared.
+ * fn may call crew_each() of the same crew: who waits for others waits for what
+ * lies deeper, so nobody waits in a circle. Shared.
  */
 #ifndef PLURI_BASE_CREW_H
 #define PLURI_BASE_CREW_H

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/crew.h"
 #include "base/log.h"
 #include "base/work.h"
 #include "fs/commit.h"
@@ -293,29 +294,43 @@ int write_flush(struct volume *v, struct node *n, struct pluri_err *err)
 	return write_flush_node(v, n, true, err);
 }
 
+/* Nodes of a walk, flushed by whoever has time. */
+struct write_round {
+	struct volume *v;
+	struct node *node[WRITE_SCAN]; /* pinned */
+	_Atomic int failed; /* -errno of the first one that did */
+	struct pluri_err *err; /* its story; NULL is fine */
+};
+
+static void write_round_one(void *arg, unsigned i)
+{
+	struct write_round *w = arg;
+	struct pluri_err why = {0};
+	int none = 0;
+	const int r = write_flush_node(w->v, w->node[i], true, &why);
+
+	node_unpin(w->v->nodes, w->node[i]);
+	if (r < 0 && atomic_compare_exchange_strong(&w->failed, &none, r) &&
+		w->err)
+		*w->err = why;
+}
+
 /* One try of every node; the first failure is told. */
 static int write_flush_each(struct volume *v, uint64_t start,
 	unsigned *ret_found, struct pluri_err *err)
 {
-	struct node *node[WRITE_SCAN];
+	struct write_round w = {.v = v, .err = err};
 	size_t at = 0;
-	int r = 0;
 
 	*ret_found = 0;
 	do {
 		const unsigned n = nodes_dirty(
-			v->nodes, start, false, &at, node, WRITE_SCAN);
+			v->nodes, start, false, &at, w.node, WRITE_SCAN);
 
-		for (unsigned i = 0; i < n; i++) {
-			const int one = write_flush_node(
-				v, node[i], true, r < 0 ? NULL : err);
-
-			r = r < 0 ? r : one;
-			node_unpin(v->nodes, node[i]);
-		}
+		crew_each(v->crew, n, write_round_one, &w);
 		*ret_found += n;
 	} while (at != 0);
-	return r;
+	return atomic_load(&w.failed);
 }
 
 int write_flush_all(struct volume *v, struct pluri_err *err)

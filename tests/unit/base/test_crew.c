@@ -85,6 +85,41 @@ static void each__items_that_meet__all_run_at_once(void **state)
 	}
 }
 
+struct nest {
+	struct crew *crew;
+	struct board outer;
+	struct board inner[20];
+};
+
+static void nest_one(void *arg, unsigned i)
+{
+	struct nest *n = arg;
+
+	crew_each(n->crew, 50, board_count, &n->inner[i]);
+	board_count(&n->outer, i);
+}
+
+static void each__from_within__every_index_once(void **state)
+{
+	pluri_auto(crew) c = NULL;
+	static struct nest n;
+
+	(void)state;
+	assert_int_equal(crew_new(3, "test", &c, NULL), 0);
+	for (unsigned turn = 0; turn < 100; turn++) {
+		n.crew = c;
+		board_open(&n.outer, 0);
+		for (unsigned i = 0; i < 20; i++)
+			board_open(&n.inner[i], 0);
+		crew_each(c, 20, nest_one, &n);
+		for (unsigned i = 0; i < 20; i++)
+			for (unsigned j = 0; j < 50; j++)
+				assert_int_equal(n.inner[i].runs[j], 1);
+		for (unsigned i = 0; i < 20; i++)
+			assert_int_equal(n.outer.runs[i], 1);
+	}
+}
+
 struct caller {
 	struct crew *crew;
 	struct board board;
@@ -185,6 +220,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each__some_threads__every_index_once),
 		cmocka_unit_test(each__items_that_meet__all_run_at_once),
+		cmocka_unit_test(each__from_within__every_index_once),
 		cmocka_unit_test(each__many_callers__each_gets_its_own),
 		cmocka_unit_test(each__crew_is_busy__the_caller_works_alone),
 		cmocka_unit_test(new__too_many_threads__refused),
