@@ -58,7 +58,8 @@ struct volume {
 	bool writeback; /* the kernel gathers writes: sizes and times of what
 			   it holds are its own */
 	_Atomic unsigned xattrs; /* fs/xattr.h */
-	_Atomic bool puts; /* a pack was begun: there will be some */
+	_Atomic bool puts; /* bytes came in, or a pack was begun: there will be
+			      some */
 	_Atomic uint64_t asked_ms; /* repack_yield() */
 	_Atomic uint64_t doubt_ms; /* fs/dedup.c: nothing is read back before */
 };

@@ -407,6 +407,9 @@ int write_bytes(struct volume *v, struct node *n, const struct write_ask *ask,
 
 	if (r < 0 || ask->data.len == 0)
 		return r;
+	/* So that what puts may rely on is known when they begin. */
+	if (!atomic_load(&v->puts))
+		atomic_store(&v->puts, true);
 	r = writer_pace(v->writer, ask, err);
 	if (r >= 0)
 		r = writer_take(v->writer, ask, err);

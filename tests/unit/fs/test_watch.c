@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fs/staging.h"
 #include "fs/watch.h"
 #include "tests/unit/fs/house.h"
 
@@ -126,11 +127,40 @@ static void puts__begin__doubtful_store_asked_once_and_no_other(void **state)
 	watched_free(&w);
 }
 
+/* No pack can begin before the flush: who asks only then asks too late. */
+static void puts__bytes_come_in__asked_before_a_pack_begins(void **state)
+{
+	struct watched w;
+	struct node *n;
+	uint64_t packs;
+
+	(void)state;
+	watched_new(&w);
+	house_close(&w.h);
+	house_open(&w.h);
+	packs = staging_last(w.h.v->staging);
+	n = house_file(&w.h, "one");
+	(void)pthread_mutex_lock(&n->lock);
+	n->flushing = true;
+	(void)pthread_mutex_unlock(&n->lock);
+	house_write(&w.h, n, 0, "one", 3);
+	await_said(&w, D, PUT " EEXIST", 1);
+	assert_int_equal(staging_last(w.h.v->staging), packs);
+	(void)pthread_mutex_lock(&n->lock);
+	n->flushing = false;
+	(void)pthread_cond_broadcast(&n->idle);
+	(void)pthread_mutex_unlock(&n->lock);
+	node_unpin(w.h.v->nodes, n);
+	watched_free(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
 			puts__begin__doubtful_store_asked_once_and_no_other),
+		cmocka_unit_test(
+			puts__bytes_come_in__asked_before_a_pack_begins),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
