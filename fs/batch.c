@@ -5,7 +5,6 @@
 #include "base/crew.h"
 #include "fs/batch.h"
 #include "fs/kits.h"
-#include "fs/staging.h"
 
 _Static_assert(BATCH_CHUNKS <= DEDUP_MAX, "asked about at once");
 
@@ -18,6 +17,7 @@ int batch_open(struct batch *b, struct volume *v, uint32_t policy,
 
 	b->v = v;
 	b->arena = NULL;
+	b->to = (struct staging_to){0};
 	if (r < 0)
 		r = roster_policy(v->roster, 0, &b->pol);
 	if (r < 0)
@@ -185,8 +185,7 @@ static int batch_append(
 	it->row.id = it->id;
 	it->row.plain = enc->plain;
 	it->row.frames = enc->frames;
-	r = staging_add(
-		b->v->staging, b->pol.num, enc, &it->row.pack, &place, err);
+	r = staging_add(b->v->staging, b->to, enc, &it->row.pack, &place, err);
 	if (r < 0)
 		return r;
 	it->row.off = place.off;
@@ -207,6 +206,7 @@ int batch_store(struct batch *b, unsigned *ret_kept, struct pluri_err *err)
 	if (r < 0)
 		return r;
 	r = batch_each(b, batch_encode, "encode", err);
+	b->to = staging_way(b->v->staging, b->pol.num, batch_bytes(b));
 	for (unsigned i = 0; i < b->items; i++) {
 		if (r >= 0 && b->item[i].enc)
 			r = batch_append(b, &b->item[i], err);
@@ -214,6 +214,30 @@ int batch_store(struct batch *b, unsigned *ret_kept, struct pluri_err *err)
 		encoded_free(pluri_steal(b->item[i].enc));
 	}
 	*ret_kept = kept;
+	return r;
+}
+
+/* In the file's order, so those of one pack follow each other. */
+int batch_stable(const struct batch *b, struct pluri_err *err)
+{
+	uint64_t pack = 0;
+	uint64_t end = 0;
+	int r = 0;
+
+	if (!b->to.later)
+		return 0;
+	for (unsigned i = 0; i < b->items && r >= 0; i++) {
+		const struct chunk_row *row = &b->item[i].row;
+
+		if (!b->item[i].fresh)
+			continue;
+		if (pack != 0 && row->pack != pack)
+			r = staging_stable(b->v->staging, pack, end, err);
+		pack = row->pack;
+		end = row->off + row->bytes;
+	}
+	if (pack != 0 && r >= 0)
+		r = staging_stable(b->v->staging, pack, end, err);
 	return r;
 }
 

@@ -18,6 +18,7 @@
 #include "fs/dedup.h"
 #include "fs/owing.h"
 #include "fs/roster.h"
+#include "fs/staging.h"
 #include "meta/extent.h"
 
 #define BATCH_BYTES (8u << 20)
@@ -47,6 +48,7 @@ struct batch {
 	struct volume *v;
 	struct roster_policy pol;
 	struct dedup dedup;
+	struct staging_to to; /* of what was appended last */
 	uint8_t *arena;
 	size_t cap, len;
 	unsigned items;
@@ -82,6 +84,10 @@ uint64_t batch_bytes(const struct batch *b);
  * verify` it reads back what it finds, and may wait for clouds (fs/dedup.h).
  */
 int batch_store(struct batch *b, unsigned *ret_kept, struct pluri_err *err);
+
+/* Before batch_rows(), with no lock held: what no commit would wait for is on
+ * the disk. A failure is final. */
+int batch_stable(const struct batch *b, struct pluri_err *err);
 
 /*
  * Record chunks and extents, within a bracket and the gate. -ESTALE: a chunk

@@ -3,7 +3,8 @@
  *
  * A flush appends chunks to a pack file and then records them. The gate keeps
  * that order on disk: a commit waits for recorders to leave, syncs the pack
- * files (or has the database take few new bytes along), commits the database,
+ * files (or has the database take few new bytes along; what a recorder has
+ * synced itself, fs/staging.h, it need not), commits the database,
  * and lets recorders in again; only then is the database synced. So no
  * committed extent names bytes that a power cut can take. Other metadata
  * changes never wait at the gate.

@@ -66,8 +66,13 @@ static int flush_record(struct flush *f, bool last, struct pluri_err *err)
 	const struct batch *b = &f->b;
 	struct meta_tx *tx = NULL;
 	uint64_t size = batch_upto(b);
-	int r;
+	int r = batch_stable(b, err);
 
+	if (r < 0) {
+		batch_clear(&f->b);
+		f->ahead = 0;
+		return r;
+	}
 	commit_enter(f->v->commit);
 	(void)pthread_mutex_lock(&f->n->lock);
 	/* Not the size of bytes that are newer and not recorded yet: after a

@@ -9,6 +9,7 @@
 #include "fs/fuse_int.h"
 #include "fs/node.h"
 #include "fs/roster.h"
+#include "fs/staging.h"
 
 #define DIR_PAGE 128u /* entries with attributes asked for at once */
 #define DIR_BRACKET 1024u /* entries without, in one bracket */
@@ -234,6 +235,7 @@ static void fuse_fsyncdir(
 	(void)dir;
 	(void)datasync;
 	(void)fi;
+	staging_hurry(fuse_volume(req)->staging, 0);
 	fuse_answer_err(
 		req, commit_now(fuse_volume(req)->commit, true, &err), &err);
 }

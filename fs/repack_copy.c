@@ -189,8 +189,9 @@ static int copy_chunk(
 		return e;
 	to = &r->copy[r->copies];
 	*to = (struct repack_copy){.pack = c->pack, .off = c->off, .to = *c};
-	e = staging_add(
-		r->v->staging, j->pol.num, enc, &to->to.pack, &place, err);
+	e = staging_add(r->v->staging,
+		(struct staging_to){.policy = j->pol.num}, enc, &to->to.pack,
+		&place, err);
 	if (e < 0)
 		return e;
 	to->to.off = place.off;

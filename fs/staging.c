@@ -67,6 +67,8 @@ static void staging_pack_free(struct staging_pack *p)
 	if (!p)
 		return;
 	pack_writer_free(p->writer);
+	if (p->ahead_fd >= 0)
+		(void)close(p->ahead_fd);
 	if (p->fd >= 0)
 		(void)close(p->fd);
 	free(p);
@@ -107,6 +109,30 @@ static void staging_draw(struct staging *s, const struct roster_policy *pol,
 	free(keep);
 }
 
+static int staging_make(
+	struct staging *s, struct staging_pack *p, struct pluri_err *err)
+{
+	char name[STAGING_NAME];
+	int r;
+
+	p->ahead_fd = -1;
+	p->fd = openat(s->v->packs_fd, staging_name(&p->row.id, name),
+		O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (p->fd >= 0)
+		p->ahead_fd = openat(s->v->packs_fd, name,
+			O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (p->ahead_fd >= 0)
+		return 0;
+	r = pluri_fail(err, errno,
+		"cannot make the local pack %s in %s/" VOLUME_PACKS ": %s",
+		name, s->v->config->state, strerror(errno));
+	if (p->fd >= 0) {
+		(void)unlinkat(s->v->packs_fd, name, 0);
+		(void)close(p->fd);
+	}
+	return r;
+}
+
 /* A new open pack for the slot; with the slot's lock held. */
 static int staging_start(struct staging *s, struct staging_slot *slot,
 	const struct roster_policy *pol, struct pluri_err *err)
@@ -124,13 +150,8 @@ static int staging_start(struct staging *s, struct staging_slot *slot,
 	p->row.m = pol->layout.m;
 	p->row.created_ns = clock_real_ns(s->v->clock);
 	p->opened_ms = clock_mono_ms(s->v->clock);
-	p->fd = openat(s->v->packs_fd, staging_name(&p->row.id, name),
-		O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (p->fd < 0) {
-		r = pluri_fail(err, errno,
-			"cannot make the local pack %s in "
-			"%s/" VOLUME_PACKS ": %s",
-			name, s->v->config->state, strerror(errno));
+	r = staging_make(s, p, err);
+	if (r < 0) {
 		free(p);
 		return r;
 	}
@@ -138,7 +159,8 @@ static int staging_start(struct staging *s, struct staging_slot *slot,
 	if (r >= 0)
 		r = staging_add_row(s, p, err);
 	if (r < 0) {
-		(void)unlinkat(s->v->packs_fd, name, 0);
+		(void)unlinkat(
+			s->v->packs_fd, staging_name(&p->row.id, name), 0);
 		staging_pack_free(p);
 		return r;
 	}
@@ -214,10 +236,43 @@ static void staging_begin(struct staging_pack *p, uint64_t end)
 	p->begun = end;
 }
 
+/* With the slot's lock held. */
+static void staging_due(struct staging_pack *p, bool later)
+{
+	if (later)
+		return;
+	atomic_store(&p->due, atomic_load(&p->end));
+	atomic_store(&p->unsynced, true);
+}
+
+void staging_hurry(struct staging *s, uint64_t bytes)
+{
+	if (bytes <= STAGING_FEW)
+		atomic_store(&s->hurry_ms,
+			clock_mono_ms(s->v->clock) + STAGING_HURRY_MS);
+}
+
+/*
+ * Nobody in a hurry: all in one pack, and one flush a second for all of it.
+ * Else a commit is not to wait for what is many, nor its append for theirs.
+ * What is few may still be one file of thousands: no flush for each of them.
+ */
+struct staging_to staging_way(
+	struct staging *s, uint32_t policy, uint64_t bytes)
+{
+	const bool hurry =
+		clock_mono_ms(s->v->clock) < atomic_load(&s->hurry_ms);
+
+	return (struct staging_to){.policy = policy,
+		.few = hurry && bytes <= STAGING_FEW,
+		.later = hurry && bytes > STAGING_FEW};
+}
+
 static int staging_append(struct staging *s, struct staging_slot *slot,
 	const struct roster_policy *pol, const struct encoded *e,
 	struct pack_place *ret, struct pluri_err *err)
 {
+	uint64_t end;
 	int r;
 
 	if (slot->pack && pack_bytes(slot->pack->writer) + staging_size(e) >
@@ -237,30 +292,33 @@ static int staging_append(struct staging *s, struct staging_slot *slot,
 			staging_abandon(s, slot);
 		return r;
 	}
-	atomic_store(&slot->pack->end, pack_bytes(slot->pack->writer));
-	atomic_store(&slot->pack->unsynced, true);
-	staging_begin(slot->pack, pack_bytes(slot->pack->writer));
+	end = pack_bytes(slot->pack->writer);
+	atomic_store(&slot->pack->end, end);
+	staging_begin(slot->pack, end);
 	return 0;
 }
 
-int staging_add(struct staging *s, uint32_t policy, const struct encoded *e,
-	uint64_t *ret_pack, struct pack_place *ret, struct pluri_err *err)
+int staging_add(struct staging *s, struct staging_to to,
+	const struct encoded *e, uint64_t *ret_pack, struct pack_place *ret,
+	struct pluri_err *err)
 {
 	struct staging_slot *slot;
 	struct roster_policy pol;
-	int r = roster_policy(s->v->roster, policy, &pol);
+	int r = roster_policy(s->v->roster, to.policy, &pol);
 
-	if (r < 0 || policy >= PLURI_POLICIES_MAX)
+	if (r < 0 || to.policy >= PLURI_POLICIES_MAX)
 		return pluri_fail(
-			err, EINVAL, "policy %u is not known", policy);
+			err, EINVAL, "policy %u is not known", to.policy);
 	r = commit_broken(s->v->commit, err);
 	if (r < 0)
 		return r;
-	slot = &s->slot[policy];
+	slot = &s->slot[to.policy + (to.few ? PLURI_POLICIES_MAX : 0)];
 	(void)pthread_mutex_lock(&slot->lock);
 	r = staging_append(s, slot, &pol, e, ret, err);
-	if (r >= 0)
+	if (r >= 0) {
 		*ret_pack = slot->pack->row.num;
+		staging_due(slot->pack, to.later);
+	}
 	(void)pthread_mutex_unlock(&slot->lock);
 	return r;
 }
@@ -269,10 +327,11 @@ static void staging_tick(struct staging *s)
 {
 	struct roster_policy pol;
 
-	for (uint32_t i = 0; i < PLURI_POLICIES_MAX; i++) {
+	for (uint32_t i = 0; i < STAGING_SLOTS; i++) {
 		struct staging_slot *slot = &s->slot[i];
 
-		if (roster_policy(s->v->roster, i, &pol) < 0)
+		if (roster_policy(s->v->roster, i % PLURI_POLICIES_MAX, &pol) <
+			0)
 			continue;
 		(void)pthread_mutex_lock(&slot->lock);
 		staging_detach(s, slot, pol.text.pack_age_ms);
@@ -311,7 +370,7 @@ int staging_close(struct staging *s, struct pluri_err *err)
 	uint64_t upto;
 	int r = 0;
 
-	for (uint32_t i = 0; i < PLURI_POLICIES_MAX; i++) {
+	for (uint32_t i = 0; i < STAGING_SLOTS; i++) {
 		(void)pthread_mutex_lock(&s->slot[i].lock);
 		staging_detach(s, &s->slot[i], 0);
 		(void)pthread_mutex_unlock(&s->slot[i].lock);
@@ -344,7 +403,8 @@ int staging_open(struct volume *v, struct staging **ret, struct pluri_err *err)
 	(void)pthread_mutex_init(&s->close_lock, NULL);
 	clock_cond_init(&s->wake);
 	(void)pthread_mutex_init(&s->used_lock, NULL);
-	for (uint32_t i = 0; i < PLURI_POLICIES_MAX; i++)
+	(void)pthread_mutex_init(&s->ahead_lock, NULL);
+	for (uint32_t i = 0; i < STAGING_SLOTS; i++)
 		(void)pthread_mutex_init(&s->slot[i].lock, NULL);
 	r = staging_recover(s, err);
 	if (r < 0) {
@@ -385,7 +445,8 @@ void staging_free(struct staging *s)
 	staging_halt(s);
 	while (s->files)
 		staging_unlist(s, s->files);
-	for (uint32_t i = 0; i < PLURI_POLICIES_MAX; i++)
+	(void)pthread_mutex_destroy(&s->ahead_lock);
+	for (uint32_t i = 0; i < STAGING_SLOTS; i++)
 		(void)pthread_mutex_destroy(&s->slot[i].lock);
 	(void)pthread_mutex_destroy(&s->used_lock);
 	(void)pthread_cond_destroy(&s->wake);

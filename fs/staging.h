@@ -2,7 +2,10 @@
  * fs/staging.h - local pack files: open ones that take chunks, closed ones
  * until (and, as a read cache, after) the clouds have them.
  *
- * One open pack per policy. A pack closes when it is full, older than the
+ * One open pack per policy, and while programs call fsync, one more for what
+ * is few: their commits then have no stream's bytes to wait for, since those
+ * that are many go to the disk before they are recorded, and outside the gate
+ * (staging_way). A pack closes when it is full, older than the
  * policy's pack_age, or when someone waits for the clouds. Closing writes the
  * index, decides the placement, records it, commits durably (so that a pack
  * that a cloud may have seen can never be replayed differently), and hands it
@@ -30,9 +33,30 @@ void staging_halt(struct staging *s);
 void staging_free(struct staging *s); /* halts; files stay */
 PLURI_OWN(staging);
 
+/* A program waits for so many bytes to be durable; if they are few, others will
+ * soon be waited for. */
+void staging_hurry(struct staging *s, uint64_t bytes);
+
+struct staging_to {
+	uint32_t policy;
+	bool few;   /* into the open pack of those that are few */
+	bool later; /* no commit syncs it: first staging_stable(), then rows */
+};
+
+/* How so many bytes, that are recorded together, are to be added. */
+struct staging_to staging_way(
+	struct staging *s, uint32_t policy, uint64_t bytes);
+
 /* Append one chunk to the policy's open pack. -ENOSPC, -EIO. */
-int staging_add(struct staging *s, uint32_t policy, const struct encoded *e,
-	uint64_t *ret_pack, struct pack_place *ret, struct pluri_err *err);
+int staging_add(struct staging *s, struct staging_to to,
+	const struct encoded *e, uint64_t *ret_pack, struct pack_place *ret,
+	struct pluri_err *err);
+
+/* What was added to the pack `later`, up to `end`, is safe on the disk: it may
+ * be recorded. Waits for the disk, with no lock of the caller's. A failure is
+ * final, as that of staging_sync(). */
+int staging_stable(struct staging *s, uint64_t pack, uint64_t end,
+	struct pluri_err *err);
 
 /* Close every open pack that has chunks, now. */
 int staging_close(struct staging *s, struct pluri_err *err);
@@ -40,8 +64,9 @@ int staging_close(struct staging *s, struct pluri_err *err);
 /* The highest pack number given out so far, in earlier lives too; 0: none. */
 uint64_t staging_last(struct staging *s);
 
-/* For fs/commit.c: sync every file written since the last time, or put what was
- * written into the transaction that is committed next, when it is little. */
+/* For fs/commit.c: sync every file that has got what may be recorded since the
+ * last time, or put that into the transaction that is committed next, when it
+ * is little. */
 int staging_sync(struct staging *s, struct pluri_err *err);
 
 /*

@@ -1,7 +1,7 @@
 /*
  * fs/staging_int.h - the inside of fs/staging.h.
  *
- *   slot:    no pack | one pack that takes chunks
+ *   slot:    no pack | one pack that takes chunks; two of each policy
  *   closing: packs taken out of their slots, until they are recorded as CLOSED;
  *            one that failed (disk full, placement impossible) is tried again
  */
@@ -18,18 +18,26 @@
 #define STAGING_USED 4096u /* a power of two */
 #define STAGING_TAIL (64u << 10) /* bytes that the log takes along at once... */
 #define STAGING_TAILS (1u << 20) /* ...and in all, before the file is flushed */
+#define STAGING_FEW (256u << 10) /* bytes that are recorded together, at most */
+#define STAGING_HURRY_MS 10000u /* after an fsync of few bytes */
+#define STAGING_SLOTS (2 * PLURI_POLICIES_MAX) /* policies; the same, for few */
 #define STAGING_NAME (2 * PLURI_ID_BYTES + sizeof(".pack"))
 
 struct staging_pack {
 	struct pack_row row;
 	int fd;
+	/* For staging_stable(), opened with the file. The kernel tells each
+	 * description of a failure once: neither takes it from the other. */
+	int ahead_fd;
 	struct pack_writer *writer;
 	_Atomic bool unsynced; /* written since the last sync */
 	_Atomic bool sealed;   /* has an index, or a part of one */
 	_Atomic uint64_t end;  /* bytes appended */
+	_Atomic uint64_t due;  /* what is behind was added `later` */
 	/* Under staging.lock: the file is flushed up to synced (0: not at all),
-	 * the database has its bytes from there up to logged. */
+	 * the database has its bytes from there up to logged, or had (rows). */
 	uint64_t synced, logged;
+	bool rows; /* the database has some: to be dropped */
 	uint64_t begun; /* the disk writes up to here; under the slot's lock */
 	uint64_t opened_ms;
 	uint64_t ticket; /* of its closing */
@@ -57,6 +65,8 @@ struct staging {
 	uint64_t tickets;
 	unsigned missing; /* set at open */
 	_Atomic uint64_t last; /* pack number */
+	_Atomic uint64_t hurry_ms; /* until then commits are to be quick */
+	pthread_mutex_t ahead_lock; /* one staging_stable() flushes at a time */
 	pthread_mutex_t used_lock; /* guards used; a sync holds lock long */
 	struct {
 		uint64_t key, ms;
@@ -64,7 +74,7 @@ struct staging {
 	struct spread spread;
 	pthread_mutex_t close_lock; /* one closing step at a time */
 	pthread_t timer;
-	struct staging_slot slot[PLURI_POLICIES_MAX];
+	struct staging_slot slot[STAGING_SLOTS];
 };
 
 const char *staging_name(const struct pluri_id *id, char to[STAGING_NAME]);

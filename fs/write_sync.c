@@ -46,8 +46,14 @@ static int write_sync_cloud(struct volume *v, struct node *n,
 int write_sync(struct volume *v, struct node *n, int (*stop)(void *arg),
 	void *arg, struct pluri_err *err)
 {
-	int r = write_flush(v, n, err);
+	uint64_t bytes;
+	int r;
 
+	(void)pthread_mutex_lock(&n->lock);
+	bytes = n->dirty.bytes + n->flight.bytes;
+	(void)pthread_mutex_unlock(&n->lock);
+	staging_hurry(v->staging, bytes);
+	r = write_flush(v, n, err);
 	if (r >= 0)
 		r = commit_now(v->commit, true, err);
 	if (r >= 0)

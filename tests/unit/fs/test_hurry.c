@@ -7,13 +7,20 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/log.h"
+#include "fs/commit.h"
+#include "fs/staging_int.h"
 #include "fs/write.h"
 #include "tests/unit/fs/house.h"
 
 #define MIB (1u << 20)
+#define POLICY "layout = mirror:1\npack = 16M\npack_age = 60s"
 
 static int at_once(void *arg)
 {
@@ -65,9 +72,295 @@ static void write__few_bytes_beside_a_stream__have_room(void **state)
 	free(data);
 }
 
+/* --- packs ---------------------------------------------------------------- */
+
+/* The open pack of many, or of few. */
+static struct staging_pack *pack(struct house *h, bool few)
+{
+	return h->v->staging->slot[few ? PLURI_POLICIES_MAX : 0].pack;
+}
+
+static void put(
+	struct house *h, const char *name, uint64_t seed, size_t len, bool sync)
+{
+	struct node *n = house_file(h, name);
+	uint8_t *data = malloc(len);
+
+	house_noise(seed, data, len);
+	house_write(h, n, 0, data, len);
+	if (sync) {
+		assert_int_equal(write_sync(h->v, n, NULL, NULL, NULL), 0);
+		if (h->v->staging->hurry_ms) /* for as long as the test takes */
+			h->v->staging->hurry_ms = UINT64_MAX;
+	} else {
+		assert_int_equal(write_flush(h->v, n, NULL), 0);
+	}
+	node_unpin(h->v->nodes, n);
+	free(data);
+}
+
+static void check(struct house *h, const char *name, uint64_t seed, size_t len)
+{
+	struct node *n = house_file(h, name);
+	uint8_t *data = malloc(len);
+	uint8_t *got = malloc(len);
+
+	house_noise(seed, data, len);
+	house_read(h, n, 0, got, len);
+	assert_memory_equal(got, data, len);
+	node_unpin(h->v->nodes, n);
+	free(data);
+	free(got);
+}
+
+/* What was not flushed of the two files is gone. */
+static void power_cut(struct house *h)
+{
+	uint64_t synced[2] = {0, 0};
+	char name[STAGING_NAME];
+	struct pluri_id id[2];
+	char path[256];
+
+	for (unsigned few = 0; few < 2; few++)
+		if (pack(h, few)) {
+			id[few] = pack(h, few)->row.id;
+			synced[few] = pack(h, few)->synced;
+		}
+	house_crash(h);
+	for (unsigned few = 0; few < 2; few++) {
+		if (synced[few] == 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/state/packs/%s", h->dir,
+			staging_name(&id[few], name));
+		assert_int_equal(truncate(path, (off_t)synced[few]), 0);
+	}
+}
+
+static void spoil(int fd)
+{
+	const int full = open("/dev/full", O_RDWR | O_CLOEXEC);
+
+	assert_true(full >= 0);
+	assert_true(dup2(full, fd) >= 0);
+	(void)close(full);
+}
+
+static void pack__nobody_calls_fsync__one_for_all(void **state)
+{
+	struct house h;
+
+	(void)state;
+	house_new(&h, "", POLICY);
+	put(&h, "lock", 1, 1000, false);
+	put(&h, "stream", 2, MIB, false);
+	assert_null(pack(&h, true));
+	assert_true(atomic_load(&pack(&h, false)->due) ==
+		    atomic_load(&pack(&h, false)->end));
+	house_free(&h);
+}
+
+/* A stream calls it, too: that is not whom others should wait for less. */
+static void pack__fsync_of_many__one_for_all(void **state)
+{
+	struct house h;
+
+	(void)state;
+	house_new(&h, "", POLICY);
+	put(&h, "stream", 1, MIB, true);
+	put(&h, "lock", 2, 1000, false);
+	assert_null(pack(&h, true));
+	house_free(&h);
+}
+
+/* Rows of a stream's bytes never come before the bytes. */
+static void pack__fsync_of_few__stream_is_flushed_before_rows(void **state)
+{
+	struct house h;
+
+	(void)state;
+	house_new(&h, "", POLICY);
+	put(&h, "lock", 1, 1000, true);
+	assert_non_null(pack(&h, true));
+	assert_null(pack(&h, false));
+	put(&h, "stream", 2, 3 * MIB, false);
+	assert_true(pack(&h, false)->synced > 3 * MIB);
+	assert_true(pack(&h, false)->synced == pack(&h, false)->end);
+	put(&h, "lock", 3, 1000, true);
+	power_cut(&h);
+	house_open(&h);
+	check(&h, "lock", 3, 1000);
+	check(&h, "stream", 2, 3 * MIB);
+	house_clouds(&h);
+	check(&h, "stream", 2, 3 * MIB);
+	house_free(&h);
+}
+
+/* data: a MiB, which outlives it. */
+static struct encoded *chunk(uint64_t seed, uint8_t *data)
+{
+	static const struct encode_options how = {0};
+	struct encoded *e = NULL;
+	struct pluri_digest id;
+
+	house_noise(seed, data, MIB);
+	memset(&id, (int)seed, sizeof(id));
+	assert_int_equal(encode_chunk(&how, &id, (struct pluri_span){data, MIB},
+				 &e, NULL),
+		0);
+	return e;
+}
+
+/* What has no row is nobody's to wait for. */
+static void commit__stream_not_recorded_yet__does_not_flush_it(void **state)
+{
+	uint8_t *data = malloc(MIB);
+	struct staging_to to;
+	struct encoded *e;
+	struct pack_place at;
+	struct house h;
+	uint64_t num;
+	int fd;
+
+	(void)state;
+	house_new(&h, "", POLICY);
+	put(&h, "lock", 1, 1000, true);
+	to = staging_way(h.v->staging, 0, MIB);
+	assert_true(to.later && !to.few);
+	e = chunk(5, data);
+	assert_int_equal(staging_add(h.v->staging, to, e, &num, &at, NULL), 0);
+	encoded_free(e);
+	fd = fcntl(pack(&h, false)->fd, F_DUPFD_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	spoil(pack(&h, false)->fd); /* whoever flushes it fails */
+	put(&h, "lock", 2, 1000, true);
+	assert_true(dup2(fd, pack(&h, false)->fd) >= 0);
+	(void)close(fd);
+	assert_true(pack(&h, false)->synced == 0);
+	assert_int_equal(
+		staging_stable(h.v->staging, num, at.off + at.bytes, NULL), 0);
+	assert_true(pack(&h, false)->synced == at.off + at.bytes);
+	/* nothing is left to be done, of a pack that is gone, neither */
+	spoil(pack(&h, false)->ahead_fd);
+	assert_int_equal(
+		staging_stable(h.v->staging, num, at.off + at.bytes, NULL), 0);
+	assert_int_equal(staging_stable(h.v->staging, num + 9, MIB, NULL), 0);
+	house_free(&h);
+	free(data);
+}
+
+/* A failure is final, and no row tells of the bytes. */
+static void flush__stream_cannot_be_flushed__no_more(void **state)
+{
+	uint8_t *data = malloc(MIB);
+	struct house h;
+	struct node *n;
+
+	(void)state;
+	house_new(&h, "", POLICY);
+	put(&h, "lock", 1, 1000, true);
+	put(&h, "stream", 2, MIB, false);
+	put(&h, "lock", 3, 1000, true);
+	spoil(pack(&h, false)->ahead_fd);
+	log_limit((enum log_level) - 1);
+	n = house_file(&h, "stream");
+	house_noise(9, data, MIB);
+	house_write(&h, n, 0, data, MIB);
+	assert_true(write_flush(h.v, n, NULL) < 0);
+	assert_true(write_dirty_bytes(h.v) >= MIB);
+	assert_true(commit_now(h.v->commit, true, NULL) < 0);
+	assert_true(write_sync(h.v, n, NULL, NULL, NULL) < 0);
+	assert_true(commit_broken(h.v->commit, NULL) < 0);
+	node_unpin(h.v->nodes, n);
+	power_cut(&h);
+	house_open(&h);
+	check(&h, "lock", 3, 1000);
+	check(&h, "stream", 2, MIB);
+	house_free(&h);
+	free(data);
+}
+
+static int rows_count(void *arg, uint64_t off, struct pluri_span bytes)
+{
+	uint64_t *sum = arg;
+
+	(void)off;
+	*sum += bytes.len;
+	return 0;
+}
+
+static uint64_t rows(struct house *h, uint64_t num)
+{
+	struct meta_tx *tx = NULL;
+	uint64_t sum = 0;
+
+	assert_int_equal(meta_begin(h->v->meta, &tx, NULL), 0);
+	assert_int_equal(
+		meta_end(tx, packs_tail_list(tx, num, rows_count, &sum, NULL),
+			NULL),
+		0);
+	return sum;
+}
+
+/* Few bytes came before anybody was in a hurry, into the stream's pack. */
+static void commit__file_flushed_by_a_stream__rows_are_dropped(void **state)
+{
+	struct house h;
+	uint64_t num;
+
+	(void)state;
+	house_new(&h, "", POLICY);
+	put(&h, "a", 1, 1000, false);
+	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
+	put(&h, "b", 2, 1000, false);
+	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
+	num = pack(&h, false)->row.num;
+	assert_true(rows(&h, num) >= 1000);
+	put(&h, "lock", 3, 1000, true);
+	put(&h, "stream", 4, MIB, false);
+	assert_true(pack(&h, false)->synced == pack(&h, false)->end);
+	h.v->staging->hurry_ms = 0;
+	put(&h, "c", 5, MIB, false);
+	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
+	assert_true(rows(&h, num) == 0);
+	power_cut(&h);
+	house_open(&h);
+	check(&h, "a", 1, 1000);
+	check(&h, "b", 2, 1000);
+	check(&h, "lock", 3, 1000);
+	check(&h, "stream", 4, MIB);
+	check(&h, "c", 5, MIB);
+	house_free(&h);
+}
+
+/* They are closed together when somebody waits for the clouds. */
+static void close__both_packs__in_the_clouds(void **state)
+{
+	struct house h;
+
+	(void)state;
+	house_new(&h, "", POLICY);
+	put(&h, "lock", 1, 1000, true);
+	put(&h, "stream", 2, MIB, false);
+	assert_true(pack(&h, false) && pack(&h, true));
+	house_clouds(&h);
+	check(&h, "lock", 1, 1000);
+	check(&h, "stream", 2, MIB);
+	house_free(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(pack__nobody_calls_fsync__one_for_all),
+		cmocka_unit_test(pack__fsync_of_many__one_for_all),
+		cmocka_unit_test(
+			pack__fsync_of_few__stream_is_flushed_before_rows),
+		cmocka_unit_test(
+			commit__stream_not_recorded_yet__does_not_flush_it),
+		cmocka_unit_test(flush__stream_cannot_be_flushed__no_more),
+		cmocka_unit_test(
+			commit__file_flushed_by_a_stream__rows_are_dropped),
+		cmocka_unit_test(close__both_packs__in_the_clouds),
 		cmocka_unit_test(write__few_bytes_beside_a_stream__have_room),
 	};
 

@@ -128,6 +128,7 @@ static void ended__commit_fails__nothing_is_deleted(void **state)
 	yard_put(&y, 1, 99); /* an open pack */
 	full = open("/dev/full", O_RDWR | O_CLOEXEC);
 	assert_true(full >= 0);
+	atomic_store(&y.h.v->staging->slot[0].pack->due, UINT64_MAX);
 	atomic_store(&y.h.v->staging->slot[0].pack->unsynced, true);
 	assert_true(dup2(full, y.h.v->staging->slot[0].pack->fd) >= 0);
 	(void)close(full);
