@@ -109,10 +109,10 @@ static void fsync__behind_a_stream__overtakes(void **state)
 	struct house h;
 
 	(void)state;
-	house_new(&h, "timeout = 5s", CLOUD);
+	house_new(&h, "timeout = 20s", CLOUD);
 	house_fault(&h, "error EAGAIN op=put\n"); /* until all of it is owed */
 	fill(&h, 32);
-	house_fault(&h, "delay op=put delay_ms=200\n");
+	house_fault(&h, "delay op=put delay_ms=500\n");
 	lock = house_file(&h, "lock");
 	house_write(&h, lock, 0, "mine", 4);
 	for (uint32_t i = 0; i < 3; i++)

@@ -12,7 +12,7 @@
 #define FILES 10u
 #define LEN (90 * KIB) /* less than a chunk may be cut at */
 
-#define AT_ONCE "timeout = 2s\nrepack_age = 0ms\nrepack_rate = 1G\n"
+#define AT_ONCE "timeout = 10s\nrepack_age = 0ms\nrepack_rate = 1G\n"
 #define VOLUME AT_ONCE "keep_deleted = 0ms"
 #define POLICY \
 	"layout = mirror:2\nstores = a b\npack = 1M\npack_age = 60s"
