@@ -121,8 +121,10 @@ int fleet_list(struct fleet *f, unsigned store, const char *prefix,
  * call fleet_put(), but not fleet_remove() or fleet_free(). It should be short.
  * PLURI_PUT_NEW is implied; -EEXIST is passed on. No retries: the caller
  * keeps the debt. A put may wait in the queue as long as one attempt may take
- * (-ETIMEDOUT), then has that time for itself; a plugin that hangs beyond it
- * is fenced off from body half a second later (-ETIMEDOUT).
+ * (-ETIMEDOUT), then has that time for itself, anew with each piece of body
+ * that the plugin takes, but eight times as long at most: a slow line that many
+ * share carries. A plugin that hangs beyond it is fenced off from body half a
+ * second later (-ETIMEDOUT).
  */
 struct fleet_put {
 	unsigned store;

@@ -47,15 +47,28 @@ void fleet_op_free(struct fleet_op *op)
 	free(op);
 }
 
+/* The plugin takes more of the body: the line is slow, or shared by many, but
+ * it carries. With the store's lock. */
+static void op_moves(struct fleet_op *op)
+{
+	const struct fleet_store *s = op->store;
+	const uint64_t due = fleet_now_ms() + op->span_ms;
+
+	if (op->step == FLEET_RUNNING && !s->hurry && !s->stopping)
+		op->deadline_ms = due < op->most_ms ? due : op->most_ms;
+}
+
 static int op_gate_enter(struct fleet_op *op)
 {
 	int r = 0;
 
 	(void)pthread_mutex_lock(&op->store->lock);
-	if (op->settled)
+	if (op->settled) {
 		r = -ECANCELED;
-	else
+	} else {
 		op->readers++;
+		op_moves(op);
+	}
 	(void)pthread_mutex_unlock(&op->store->lock);
 	return r;
 }
@@ -188,7 +201,7 @@ int fleet_op_run(struct fleet_op *op, uint64_t *ret_retry_after_ms,
 	struct pluri_err *err)
 {
 	struct pluri_call call = {
-		.deadline_ms = op->deadline_ms,
+		.deadline_ms = op->put ? op->most_ms : op->deadline_ms,
 		.cancel = &op->cancel,
 	};
 	int r;

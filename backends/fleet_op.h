@@ -53,6 +53,7 @@ struct fleet_op {
 	uint64_t born_ms;   /* these three: system monotonic */
 	uint64_t span_ms;   /* what one attempt may take */
 	uint64_t deadline_ms;
+	uint64_t most_ms; /* of fleet_put(): renewed no further, as it moves */
 	uint64_t start_us;
 	unsigned beside; /* calls that its store had then, with itself */
 	uint32_t cancel;

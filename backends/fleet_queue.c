@@ -11,6 +11,7 @@
 #include "backends/fleet_int.h"
 
 #define QUEUE_WITNESS_MAX (1u << 20) /* bytes */
+#define QUEUE_MOVES 8u /* times its span, while it moves */
 
 uint64_t fleet_queue_now_us(void)
 {
@@ -118,6 +119,13 @@ static void queue_expire_queued(struct fleet_op *op, struct fleet_op **tell)
 	queue_unrun(op, -ETIMEDOUT, text, tell);
 }
 
+/* A part of its time and more: of many puts at once each is slow when they
+ * share the line, and fewer carry as much. */
+static bool queue_long(const struct fleet_op *op, uint64_t us, unsigned part)
+{
+	return op->put && us * part >= op->span_ms * 1000;
+}
+
 /* How long it took, or how long it was waited for in vain: what the store's
  * speed and window learn from it. Once, before it is counted. */
 static void queue_time(struct fleet_op *op, int code)
@@ -140,9 +148,9 @@ static void queue_time(struct fleet_op *op, int code)
 			took, code != 0, now);
 	else if (op->kind == FLEET_PUT && code == 0)
 		fleet_speed_put(&s->speed, op->body.size, took, now);
-	if (code == -EBUSY || (late && !vain))
+	if (code == -EBUSY || (late && !vain) || queue_long(op, took, 2))
 		fleet_window_bad(&s->window, op->start_us, us);
-	else if (code == 0)
+	else if (code == 0 && !queue_long(op, took, 4))
 		fleet_window_good(&s->window,
 			s->queued > 0 ||
 				s->gets + s->rest >=
@@ -312,10 +320,8 @@ static void queue_start(struct fleet_op *op, uint64_t now)
 		s->rest++;
 	op->step = FLEET_RUNNING;
 	/* A waiting caller's deadline stands; a put's time runs now */
-	if (op->put)
-		op->deadline_ms = now + op->span_ms;
-	else
-		op->deadline_ms = fleet_turn_due_ms(op);
+	op->deadline_ms = op->put ? now + op->span_ms : fleet_turn_due_ms(op);
+	op->most_ms = now + QUEUE_MOVES * op->span_ms;
 	op->start_us = fleet_queue_now_us();
 	op->beside = s->gets + s->rest;
 	fleet_turn_begin(op);

@@ -3,8 +3,9 @@
  *
  * Begins with 4. Grows by one with each answer while it is used fully, until it
  * was cut once; from then on by one with each window's worth of answers. Is
- * halved when the store throttles or a call's time is over, once for all calls
- * that were under way. Below 4 it grows when it is not used fully, too: a
+ * halved when the store throttles, a call's time is over or a put took half of
+ * it, once for all calls that were under way; a put of a quarter of its time
+ * is no reason to grow. Below 4 it grows when it is not used fully, too: a
  * store that is avoided since it throttled must have a way back. Within
  * [1, max]. Pure.
  */
