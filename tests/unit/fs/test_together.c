@@ -213,6 +213,17 @@ static void crowd_drain(struct crowd *c, const char *store)
 	json_decref(j);
 }
 
+/* Has each of them done something? */
+static bool crowd_worked(struct crowd *c)
+{
+	struct repack_stats s;
+	struct merge_stats m;
+
+	merge_stats(c->y.h.v->merge, &m);
+	repack_stats(c->y.h.v->repack, &s);
+	return m.ranges > 0 && s.switched > 0 && s.buried > 0;
+}
+
 /* Nobody writes any more: all of it comes to an end. */
 static void crowd_settle(struct crowd *c)
 {
@@ -249,6 +260,8 @@ static void all__at_once__ends_and_is_right(void **state)
 		assert_int_equal(
 			pthread_create(&thread[i], NULL, work[i], c), 0);
 	crowd_wait(RUN_MS);
+	for (unsigned i = 0; i < FOR_GOOD && !crowd_worked(c); i++)
+		crowd_wait(5);
 	crowd_drain(c, "c");
 	crowd_drained(c, "c");
 	atomic_store(&c->stop, true);
