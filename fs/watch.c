@@ -89,6 +89,7 @@ static void watch_due(struct watch *w, struct visit *at, uint64_t now)
 		at->rehearsed >= WATCH_REHEARSALS || at->rehearse_ms > now)
 		return;
 	at->rehearses = true;
+	at->next_ms = now; /* beside it, so two lines stand open for packs */
 	at->rehearsal.run = watch_rehearse;
 	work_submit(w->pool, &at->rehearsal);
 }
