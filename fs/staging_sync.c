@@ -71,6 +71,8 @@ static int sync_drop(
 		return r;
 	r = meta_end(tx, packs_tail_drop(tx, p->row.num, err), err);
 	p->rows = r < 0;
+	if (!p->rows) /* those beyond what was flushed are gone, too */
+		p->logged = p->synced;
 	return r == -ENOSPC ? 0 : r;
 }
 

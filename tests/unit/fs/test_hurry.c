@@ -195,16 +195,16 @@ static void pack__fsync_of_few__stream_is_flushed_before_rows(void **state)
 	house_free(&h);
 }
 
-/* data: a MiB, which outlives it. */
-static struct encoded *chunk(uint64_t seed, uint8_t *data)
+/* data: so many bytes, which outlive it. */
+static struct encoded *chunk(uint64_t seed, uint8_t *data, size_t len)
 {
 	static const struct encode_options how = {0};
 	struct encoded *e = NULL;
 	struct pluri_digest id;
 
-	house_noise(seed, data, MIB);
+	house_noise(seed, data, len);
 	memset(&id, (int)seed, sizeof(id));
-	assert_int_equal(encode_chunk(&how, &id, (struct pluri_span){data, MIB},
+	assert_int_equal(encode_chunk(&how, &id, (struct pluri_span){data, len},
 				 &e, NULL),
 		0);
 	return e;
@@ -226,7 +226,7 @@ static void commit__stream_not_recorded_yet__does_not_flush_it(void **state)
 	put(&h, "lock", 1, 1000, true);
 	to = staging_way(h.v->staging, 0, MIB);
 	assert_true(to.later && !to.few);
-	e = chunk(5, data);
+	e = chunk(5, data, MIB);
 	assert_int_equal(staging_add(h.v->staging, to, e, &num, &at, NULL), 0);
 	encoded_free(e);
 	fd = fcntl(pack(&h, false)->fd, F_DUPFD_CLOEXEC, 0);
@@ -332,6 +332,51 @@ static void commit__file_flushed_by_a_stream__rows_are_dropped(void **state)
 	house_free(&h);
 }
 
+/*
+ * A stream's flush that ends late counts less than a commit has logged since it
+ * began; the next commit drops what was logged. What comes then must not lie
+ * behind a hole: a pack is walked from its beginning.
+ */
+static void commit__logged_beyond_the_flushed__no_hole(void **state)
+{
+	const struct staging_to later = {.later = true};
+	struct staging_pack *p;
+	struct pack_place at;
+	uint8_t data[1000];
+	struct encoded *e;
+	struct house h;
+	uint64_t flushed;
+	uint64_t num;
+
+	(void)state;
+	house_new(&h, "", POLICY);
+	put(&h, "a", 1, 1000, false);
+	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
+	put(&h, "b", 2, 1000, false);
+	p = pack(&h, false);
+	flushed = atomic_load(&p->end); /* a flush begins */
+	e = chunk(5, data, sizeof(data));
+	assert_int_equal(
+		staging_add(h.v->staging, later, e, &num, &at, NULL), 0);
+	encoded_free(e);
+	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
+	assert_true(p->logged > flushed);
+	p->synced = flushed; /* it ends */
+	atomic_store(&p->unsynced, true);
+	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
+	assert_true(rows(&h, num) == 0);
+	put(&h, "c", 3, 1000, false);
+	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
+	power_cut(&h);
+	house_open(&h);
+	assert_int_equal(staging_missing(h.v->staging), 0);
+	house_clouds(&h);
+	check(&h, "a", 1, 1000);
+	check(&h, "b", 2, 1000);
+	check(&h, "c", 3, 1000);
+	house_free(&h);
+}
+
 /* They are closed together when somebody waits for the clouds. */
 static void close__both_packs__in_the_clouds(void **state)
 {
@@ -360,6 +405,7 @@ int main(void)
 		cmocka_unit_test(flush__stream_cannot_be_flushed__no_more),
 		cmocka_unit_test(
 			commit__file_flushed_by_a_stream__rows_are_dropped),
+		cmocka_unit_test(commit__logged_beyond_the_flushed__no_hole),
 		cmocka_unit_test(close__both_packs__in_the_clouds),
 		cmocka_unit_test(write__few_bytes_beside_a_stream__have_room),
 	};
