@@ -19,6 +19,7 @@
 #include "backends/fleet_health.h"
 #include "base/clock.h"
 #include "base/own.h"
+#include "base/wish.h"
 
 struct fleet;
 
@@ -176,7 +177,10 @@ struct fleet_read {
 	size_t len; /* <= PLURI_PACK_MAX */
 	uint64_t deadline_ms;
 	uint32_t hedge_ms;
-	bool background; /* gives way to those that are not */
+	bool background;    /* gives way to those that are not */
+	struct wish *ahead; /* nobody waits for it until this is told: gives
+			       way, too, without end while its store answers
+			       others; NULL: somebody does */
 	int (*judge)(void *arg, unsigned index, struct pluri_span bytes,
 		struct pluri_err *err);
 	void *arg;		   /* of judge */

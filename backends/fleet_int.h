@@ -19,6 +19,11 @@
 #define FLEET_GRACE_MS 500u	/* of a put, between cancel and giving up */
 #define FLEET_LEAVE_MS 1000u	/* of stopping, behind the last deadline */
 
+/* Calls by their sort: fleet_turn.c. Gets are the first FLEET_GET_SORTS. */
+enum fleet_sort { FLEET_WAITED, FLEET_AHEAD, FLEET_BACK, FLEET_OTHER };
+#define FLEET_GET_SORTS 3u
+#define FLEET_SORTS 4u
+
 enum fleet_breaker { FLEET_CLOSED, FLEET_OPEN, FLEET_TRYING };
 
 /* What is known of a store's health; its table is in fleet_health.c. */
@@ -65,15 +70,15 @@ struct fleet_store {
 	struct pluri_backend *backend;
 	struct fleet_ops queue, running;
 	unsigned queued, in_flight, idle;
-	unsigned queued_gets; /* those that are waited for; */
-	unsigned queued_background; /* ... the other gets */
+	unsigned queued_of[FLEET_SORTS];
 	unsigned late;	    /* of in_flight: stuck beyond the deadline */
-	unsigned gets;	    /* of in_flight, not late, and waited for */
-	unsigned rest;	    /* ... all others: fleet_turn.c */
-	bool got;	    /* the last that began was waited for */
+	unsigned running_of[FLEET_SORTS]; /* of in_flight, not late */
+	bool read;	    /* the last that began was a read or prefetch */
+	uint64_t passed;    /* bytes of reads that overtook those ahead */
 	bool witness;	    /* one of them shows how slow it is */
 	unsigned telling;   /* done() callbacks under way */
-	uint64_t answer_ms; /* system monotonic: a plugin call returned */
+	uint64_t answer_ms; /* system monotonic: a plugin call returned, */
+	uint64_t said_ms;   /* ... with an answer of the store */
 	bool hurry;	    /* no puts that do not run yet */
 	bool stopping;	    /* no new calls */
 	bool drop;	    /* ... and forget queued ones */
@@ -81,8 +86,8 @@ struct fleet_store {
 	struct fleet_pulse pulse;
 	struct fleet_speed speed; /* on the options' clock */
 	struct fleet_window window; /* ... system monotonic */
-	/* Likewise; reads: of down, what is waited for */
-	struct fleet_pace down, up, reads;
+	/* Likewise. down: of a sort of gets and of those before it */
+	struct fleet_pace up, down[FLEET_GET_SORTS];
 	unsigned started, alive, threads_max;
 	struct fleet_thread threads[FLEET_THREADS_MAX];
 };
@@ -122,6 +127,7 @@ int fleet_queue_add(struct fleet *f, struct fleet_op *op,
 /* Expires op first if it is due; else *ret_due_ms says when it will be. */
 bool fleet_queue_told(struct fleet_op *op, uint64_t *ret_due_ms);
 void fleet_queue_abandon(struct fleet_op *op); /* nobody wants it any more */
+void fleet_queue_hurry(struct fleet_op *op); /* somebody waits for it now */
 /* The same, but a get of moderate size that is under way goes on, one of a
  * store at a time: given up, it would never show how slow the store is. */
 void fleet_queue_witness(struct fleet_op *op);
@@ -136,8 +142,8 @@ void fleet_queue_return(struct fleet_op *op, int code, uint64_t retry_after_ms,
 	const char *text, struct fleet_op **tell);
 
 /* fleet_turn.c: who comes first; with the store's lock. */
-bool fleet_turn_waited(const struct fleet_op *op);
-bool fleet_turn_background(const struct fleet_op *op);
+enum fleet_sort fleet_turn_sort(const struct fleet_op *op);
+unsigned fleet_turn_calls(const struct fleet_store *s); /* in the window */
 /* When one that is queued has waited too long: not for its turn alone. */
 uint64_t fleet_turn_due_ms(const struct fleet_op *op);
 struct fleet_op *fleet_turn_first(const struct fleet_store *s); /* may run */
@@ -173,7 +179,8 @@ struct fleet_rank {
 void fleet_rank_order(const struct fleet_rank *ranks, unsigned n,
 	unsigned *ret_order);
 /* What is known of a store that is to be asked for `bytes`. */
-struct fleet_rank fleet_rank_of(struct fleet_store *s, uint64_t bytes);
+struct fleet_rank fleet_rank_of(
+	struct fleet_store *s, uint64_t bytes, enum fleet_sort sort);
 
 /* fleet_sample.c: ask a store that has not been for long, for its speed. */
 void fleet_sample(struct fleet *f, struct fleet_store *s, const char *key,

@@ -134,9 +134,9 @@ void fleet_pool_limit(const struct fleet *f, struct fleet_store *s,
 	(void)pthread_mutex_lock(&s->lock);
 	s->threads_max = pool_threads(f, l->connections, s->limits.concurrency);
 	fleet_window_bound(&s->window, s->threads_max);
-	fleet_pace_rate(&s->down, l->bandwidth, now);
 	fleet_pace_rate(&s->up, l->bandwidth, now);
-	fleet_pace_rate(&s->reads, l->bandwidth, now);
+	for (unsigned i = 0; i < FLEET_GET_SORTS; i++)
+		fleet_pace_rate(&s->down[i], l->bandwidth, now);
 	(void)pthread_cond_broadcast(&s->more);
 	(void)pthread_mutex_unlock(&s->lock);
 }

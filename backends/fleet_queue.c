@@ -48,11 +48,17 @@ static void queue_unwitness(struct fleet_op *op)
 /* It counts in the store's window no longer. */
 static void queue_stop(struct fleet_op *op)
 {
-	if (fleet_turn_waited(op))
-		op->store->gets--;
-	else
-		op->store->rest--;
+	op->store->running_of[fleet_turn_sort(op)]--;
 	queue_unwitness(op);
+}
+
+static void queue_out(struct fleet_op *op)
+{
+	struct fleet_store *s = op->store;
+
+	TAILQ_REMOVE(&s->queue, op, link);
+	s->queued--;
+	s->queued_of[fleet_turn_sort(op)]--;
 }
 
 /* The op leaves the list it is in; that list's reference goes to the caller. */
@@ -61,10 +67,7 @@ static void queue_leave(struct fleet_op *op)
 	struct fleet_store *s = op->store;
 
 	if (op->step == FLEET_QUEUED) {
-		TAILQ_REMOVE(&s->queue, op, link);
-		s->queued--;
-		s->queued_gets -= fleet_turn_waited(op);
-		s->queued_background -= fleet_turn_background(op);
+		queue_out(op);
 		queue_unwitness(op);
 	} else {
 		TAILQ_REMOVE(&s->running, op, link);
@@ -101,14 +104,14 @@ static const char *queue_late_text(
 /*
  * Its deadline passed while it was queued. That speaks against the store only
  * when calls are in it and none came back meanwhile; else there is just much
- * to do, or too little time.
+ * to do, or too little time, or others came first.
  */
 static void queue_expire_queued(struct fleet_op *op, struct fleet_op **tell)
 {
 	const struct fleet_store *s = op->store;
 	char text[PLURI_ERR_TEXT];
 
-	if (s->answer_ms >= op->born_ms || s->in_flight == 0) {
+	if (op->ahead || s->answer_ms >= op->born_ms || s->in_flight == 0) {
 		queue_count(op, -ECANCELED, "");
 		(void)snprintf(text, sizeof(text),
 			"%s: still queued after %llu ms, the store is slow",
@@ -153,7 +156,7 @@ static void queue_time(struct fleet_op *op, int code)
 	else if (code == 0 && !queue_long(op, took, 4))
 		fleet_window_good(&s->window,
 			s->queued > 0 ||
-				s->gets + s->rest >=
+				fleet_turn_calls(s) >=
 					fleet_window_calls(&s->window));
 }
 
@@ -308,22 +311,16 @@ static void queue_start(struct fleet_op *op, uint64_t now)
 {
 	struct fleet_store *s = op->store;
 
-	TAILQ_REMOVE(&s->queue, op, link);
-	s->queued--;
-	s->queued_gets -= fleet_turn_waited(op);
-	s->queued_background -= fleet_turn_background(op);
+	queue_out(op);
 	TAILQ_INSERT_TAIL(&s->running, op, link);
 	s->in_flight++;
-	if (fleet_turn_waited(op))
-		s->gets++;
-	else
-		s->rest++;
+	s->running_of[fleet_turn_sort(op)]++;
 	op->step = FLEET_RUNNING;
 	/* A waiting caller's deadline stands; a put's time runs now */
 	op->deadline_ms = op->put ? now + op->span_ms : fleet_turn_due_ms(op);
 	op->most_ms = now + QUEUE_MOVES * op->span_ms;
 	op->start_us = fleet_queue_now_us();
-	op->beside = s->gets + s->rest;
+	op->beside = fleet_turn_calls(s);
 	fleet_turn_begin(op);
 	s->pulse.calls[op->kind]++;
 }
@@ -363,6 +360,9 @@ void fleet_queue_return(struct fleet_op *op, int code, uint64_t retry_after_ms,
 	char late[PLURI_ERR_TEXT];
 
 	s->answer_ms = fleet_now_ms();
+	if (op->step == FLEET_RUNNING && code != -ECANCELED &&
+		fleet_class_of(code) != FLEET_DOWN)
+		s->said_ms = s->answer_ms;
 	if (!op->settled)
 		op->retry_after_ms = retry_after_ms;
 	queue_time(op, code);
@@ -379,22 +379,44 @@ void fleet_queue_return(struct fleet_op *op, int code, uint64_t retry_after_ms,
 	fleet_op_free(op);
 }
 
-/* A get that is waited for goes before all else. */
+/* What is waited for goes before what is read ahead, and that before all else,
+ * which goes as it comes. */
 static void queue_insert(struct fleet_op *op)
 {
-	const bool first = fleet_turn_waited(op);
+	const enum fleet_sort sort = fleet_turn_sort(op);
 	struct fleet_store *s = op->store;
-	struct fleet_op *at = TAILQ_FIRST(&s->queue);
+	struct fleet_op *at = NULL;
 
-	while (first && at && fleet_turn_waited(at))
+	if (sort < FLEET_BACK)
+		at = TAILQ_FIRST(&s->queue);
+	while (at && fleet_turn_sort(at) <= sort)
 		at = TAILQ_NEXT(at, link);
-	if (first && at)
+	if (at)
 		TAILQ_INSERT_BEFORE(at, op, link);
 	else
 		TAILQ_INSERT_TAIL(&s->queue, op, link);
 	s->queued++;
-	s->queued_gets += first;
-	s->queued_background += fleet_turn_background(op);
+	s->queued_of[sort]++;
+}
+
+void fleet_queue_hurry(struct fleet_op *op)
+{
+	struct fleet_store *s = op->store;
+
+	(void)pthread_mutex_lock(&s->lock);
+	if (op->ahead && op->step == FLEET_QUEUED) {
+		op->deadline_ms = fleet_turn_due_ms(op);
+		queue_out(op);
+		op->ahead = false;
+		op->hurried = true;
+		queue_insert(op);
+		(void)pthread_cond_signal(&s->more);
+	} else if (op->ahead && op->step == FLEET_RUNNING) {
+		s->running_of[FLEET_AHEAD]--;
+		op->ahead = false;
+		s->running_of[FLEET_WAITED]++;
+	}
+	(void)pthread_mutex_unlock(&s->lock);
 }
 
 int fleet_queue_add(struct fleet *f, struct fleet_op *op, uint64_t *ret_wait_ms,

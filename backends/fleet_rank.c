@@ -98,7 +98,8 @@ static uint32_t rank_load(uint32_t calls, uint32_t window)
 	return load + RANK_FULL / 4;
 }
 
-struct fleet_rank fleet_rank_of(struct fleet_store *s, uint64_t bytes)
+struct fleet_rank fleet_rank_of(
+	struct fleet_store *s, uint64_t bytes, enum fleet_sort sort)
 {
 	const uint64_t now = clock_mono_ms(s->clock);
 	struct fleet_get get = {.bytes = bytes};
@@ -106,13 +107,15 @@ struct fleet_rank fleet_rank_of(struct fleet_store *s, uint64_t bytes)
 	uint64_t silence;
 
 	(void)pthread_mutex_lock(&s->lock);
-	get.calls = s->gets + s->rest + s->queued + 1;
+	get.calls = fleet_turn_calls(s) + s->queued + 1;
+	if (sort == FLEET_WAITED)
+		get.calls -= s->queued_of[FLEET_AHEAD];
 	r.up = fleet_health_up(s) && s->pulse.shy_ms <= now;
 	r.local = (s->limits.caps & PLURI_CAP_LOCAL) != 0;
 	r.latency_us = fleet_speed_expect(&s->speed, &get, now);
 	if (r.latency_us)
-		r.latency_us +=
-			fleet_pace_wait_us(&s->reads, fleet_queue_now_us());
+		r.latency_us += fleet_pace_wait_us(
+			&s->down[sort], fleet_queue_now_us());
 	silence = rank_silence(s, now);
 	if (silence > r.latency_us)
 		r.latency_us = silence;

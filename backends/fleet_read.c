@@ -40,8 +40,16 @@ struct read_race {
 	unsigned order[PLURI_SHARDS_MAX];
 	unsigned next; /* in order: not asked yet */
 	unsigned asked, good;
+	bool ahead; /* nobody waits for it yet */
 	bool stopped;
 };
+
+static enum fleet_sort read_sort(const struct read_race *race)
+{
+	if (race->r->background)
+		return FLEET_BACK;
+	return race->ahead ? FLEET_AHEAD : FLEET_WAITED;
+}
 
 static void read_line_up(struct read_race *race)
 {
@@ -55,7 +63,7 @@ static void read_line_up(struct read_race *race)
 		race->racers[i].store = s;
 		if (!s)
 			continue;
-		ranks[i] = fleet_rank_of(s, r->len);
+		ranks[i] = fleet_rank_of(s, r->len, read_sort(race));
 		race->racers[i].up = ranks[i].up;
 	}
 	fleet_rank_order(ranks, r->n, race->order);
@@ -125,6 +133,7 @@ static int read_submit(
 	op->off = r->off;
 	op->flags = (racer->up ? 0 : FLEET_FORCE) |
 		    (r->background ? FLEET_BACKGROUND : 0);
+	op->ahead = race->ahead;
 	op->span_ms = fleet_span_ms(race->f, racer->store, r->len);
 	if (now + op->span_ms > race->deadline_ms)
 		op->span_ms =
@@ -185,13 +194,17 @@ static void read_count(struct fleet_store *s, bool won)
 }
 
 /* Is it slow? Waiting in our own queue is not the store's doing: its time
- * begins when it leaves it, but for the latest moment. */
-static bool read_slow(struct read_racer *racer, uint64_t now)
+ * begins when it leaves it, but for the latest moment, and that, too, while
+ * nobody waits. */
+static bool read_slow(
+	const struct read_race *race, struct read_racer *racer, uint64_t now)
 {
 	const uint64_t began = fleet_queue_began(racer->op) / 1000;
 	const uint64_t from = began ? began : now;
 	uint64_t due = from + racer->patience.ms;
 
+	if (race->ahead && !began)
+		racer->must_ms = now + racer->patience.must_ms;
 	if (due > racer->must_ms)
 		due = racer->must_ms;
 	racer->hedge_ms = due;
@@ -207,7 +220,7 @@ static void read_hedge_one(
 		racer->hedged = true;
 		return;
 	}
-	if (!read_slow(racer, now))
+	if (!read_slow(race, racer, now))
 		return;
 	if (!read_afford(race->f, now >= racer->must_ms)) {
 		racer->patience.ms = racer->patience.must_ms;
@@ -253,6 +266,32 @@ static uint64_t read_until(const struct read_race *race)
 			until = racer->hedge_ms;
 	}
 	return until;
+}
+
+/* --- somebody comes to wait ----------------------------------------------- */
+
+static void read_bell(void *arg)
+{
+	fleet_wait_wake(arg);
+}
+
+/* From now on it is waited for: what still gives way does so no longer. */
+static void read_hurry(struct read_race *race)
+{
+	const uint64_t now = fleet_now_ms();
+
+	if (!race->ahead || !wish_told(race->r->ahead))
+		return;
+	race->ahead = false;
+	for (unsigned i = 0; i < race->r->n; i++) {
+		struct read_racer *racer = &race->racers[i];
+
+		if (racer->step != READ_ASKED)
+			continue;
+		if (fleet_queue_began(racer->op) == 0)
+			read_wind(race, racer, now);
+		fleet_queue_hurry(racer->op);
+	}
 }
 
 /* --- answers -------------------------------------------------------------- */
@@ -329,6 +368,7 @@ static void read_run(struct read_race *race)
 		if (race->stopped)
 			return;
 		fleet_wait_for(&race->wait, &race->seen, read_until(race));
+		read_hurry(race);
 		read_collect(race);
 		read_hedge(race);
 	}
@@ -405,6 +445,8 @@ static void read_clear(struct read_race *race, int *bad)
 		if (bad)
 			bad[i] = racer->step == READ_BAD ? racer->code : 0;
 	}
+	if (race->r->ahead)
+		wish_bell(race->r->ahead, NULL, NULL);
 	fleet_wait_fini(&race->wait);
 }
 
@@ -424,6 +466,10 @@ int fleet_read(struct fleet *f, const struct fleet_read *r,
 		race.deadline_ms =
 			fleet_now_ms() + fleet_span_ms(f, NULL, r->len);
 	fleet_wait_init(&race.wait);
+	if (r->ahead) {
+		wish_bell(r->ahead, read_bell, &race.wait);
+		race.ahead = !r->background && !wish_told(r->ahead);
+	}
 	(void)pthread_mutex_lock(&f->lock);
 	fleet_budget_earn(&f->budget, r->need);
 	(void)pthread_mutex_unlock(&f->lock);

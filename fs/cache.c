@@ -26,6 +26,7 @@ struct cache_frame {
 	struct cache_frame *next; /* in the bucket */
 	struct cache_frame *older; /* in the queue */
 	struct cache_frame *newer;
+	struct wish *wish; /* of LOADING, the loader's; may be NULL */
 	struct pluri_err err; /* of FAILED */
 	uint32_t cap; /* bytes of data */
 	uint8_t data[];
@@ -237,6 +238,7 @@ static struct cache_frame *cache_add(struct cache *c, uint64_t chunk,
 	f->state = CACHE_LOADING;
 	f->listed = true;
 	f->neighbour = false;
+	f->wish = NULL;
 	f->next = *p;
 	*p = f;
 	c->loaded += cache_weight(f);
@@ -259,6 +261,8 @@ int cache_pin(struct cache *c, uint64_t chunk, uint32_t frame, uint32_t bytes,
 		c->stats.hits++;
 		cache_use(c, f);
 		f->pins++;
+		if (f->wish)
+			wish_tell(f->wish);
 	} else {
 		c->stats.misses++;
 		owner = true;
@@ -273,7 +277,7 @@ int cache_pin(struct cache *c, uint64_t chunk, uint32_t frame, uint32_t bytes,
 }
 
 int cache_claim(struct cache *c, uint64_t chunk, uint32_t frame, uint32_t bytes,
-	bool neighbour, struct cache_frame **ret)
+	struct wish *wish, bool neighbour, struct cache_frame **ret)
 {
 	struct cache_frame *f = NULL;
 	bool there;
@@ -282,8 +286,10 @@ int cache_claim(struct cache *c, uint64_t chunk, uint32_t frame, uint32_t bytes,
 	there = cache_find(c, chunk, frame) != NULL;
 	if (!there)
 		f = cache_add(c, chunk, frame, bytes, CACHE_AHEAD);
-	if (f)
+	if (f) {
 		f->neighbour = neighbour;
+		f->wish = wish;
+	}
 	(void)pthread_mutex_unlock(&c->lock);
 	if (there)
 		return 0;
@@ -302,6 +308,7 @@ void cache_ready(struct cache *c, struct cache_frame *f, uint32_t len)
 {
 	(void)pthread_mutex_lock(&c->lock);
 	f->len = len;
+	f->wish = NULL;
 	f->state = CACHE_READY;
 	cache_ring(c, f);
 	(void)pthread_mutex_unlock(&c->lock);
@@ -312,6 +319,7 @@ void cache_failed(
 {
 	(void)pthread_mutex_lock(&c->lock);
 	f->err = *why;
+	f->wish = NULL;
 	f->state = CACHE_FAILED;
 	cache_unlist(c, f); /* pinned by the owner: not freed yet */
 	cache_ring(c, f);

@@ -29,6 +29,7 @@
 
 #include "base/err.h"
 #include "base/own.h"
+#include "base/wish.h"
 
 #define CACHE_AGAIN 64u
 
@@ -44,10 +45,12 @@ PLURI_OWN(cache);
 int cache_pin(struct cache *c, uint64_t chunk, uint32_t frame,
 	uint32_t bytes, struct cache_frame **ret, bool *ret_owner);
 /* The same for a frame that nobody asks for yet. 1: the caller is its owner,
- * as above; 0: it is there or under way, and not pinned. neighbour: for
+ * as above; 0: it is there or under way, and not pinned. wish: told when
+ * somebody pins it while it is LOADING; may be NULL. neighbour: for
  * cache_stats. */
 int cache_claim(struct cache *c, uint64_t chunk, uint32_t frame,
-	uint32_t bytes, bool neighbour, struct cache_frame **ret);
+	uint32_t bytes, struct wish *wish, bool neighbour,
+	struct cache_frame **ret);
 /* The same to write to, the owner's, while LOADING; or to hand on as it is. */
 uint8_t *cache_room(struct cache_frame *f);
 void cache_ready(struct cache *c, struct cache_frame *f, uint32_t len);

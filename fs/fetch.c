@@ -235,7 +235,8 @@ static int fetch_ask(struct fetch *f, bool *ret_hope, struct pluri_err *err)
 		.arg = f,
 		.stop = p->stop,
 		.stop_arg = p->arg,
-		.background = p->background};
+		.background = p->background,
+		.ahead = p->ahead};
 	uint64_t len = 0;
 	unsigned may = 0;
 	int r;

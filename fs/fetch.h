@@ -32,6 +32,7 @@ struct fetch_patience {
 	int (*stop)(void *arg); /* as upload_wait; may be NULL */
 	void *arg;
 	bool background; /* give way to programs */
+	struct wish *ahead; /* ... until this is told; NULL: somebody waits */
 };
 
 /* One frame: where it is in its pack, and where its plain bytes go. */

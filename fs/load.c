@@ -70,7 +70,7 @@ static int load_extra(struct load_span *s, const struct chunk_row *c,
 		return r;
 	r = load_more(s);
 	if (r >= 0)
-		r = cache_claim(s->l->v->cache, c->num, frame, p.plain,
+		r = cache_claim(s->l->v->cache, c->num, frame, p.plain, NULL,
 			neighbour, &pin);
 	if (r <= 0)
 		return r;
@@ -295,8 +295,8 @@ static int load_pin(struct load *l, struct load_bit *b)
 	if (!l->ahead)
 		return cache_pin(c, b->chunk->num, b->frame, load_plain(b),
 			&b->pin, &b->owner);
-	r = cache_claim(
-		c, b->chunk->num, b->frame, load_plain(b), false, &b->pin);
+	r = cache_claim(c, b->chunk->num, b->frame, load_plain(b),
+		l->patience.ahead, false, &b->pin);
 	b->owner = r > 0;
 	return r < 0 ? r : 0;
 }
@@ -349,6 +349,22 @@ static int load_take(
 	return 0;
 }
 
+/* Whoever pins a frame of what is read ahead waits for all of it. */
+static int load_begin(struct load *l, struct pluri_err *err)
+{
+	struct wish wish;
+	int r;
+
+	wish_init(&wish);
+	l->patience.ahead = l->ahead ? &wish : NULL;
+	r = load_pin_all(l, err);
+	if (r >= 0 && load_fetch(l) == -ECANCELED)
+		r = pluri_fail(err, ECANCELED, "the read was interrupted");
+	l->patience.ahead = NULL;
+	wish_fini(&wish);
+	return r;
+}
+
 static int load_once(struct load *l, struct pluri_err *err)
 {
 	int r;
@@ -356,9 +372,7 @@ static int load_once(struct load *l, struct pluri_err *err)
 	if (l->bit->pin)
 		cache_unpin(l->v->cache, l->bit->pin);
 	l->bit->pin = NULL;
-	r = load_pin_all(l, err);
-	if (r >= 0 && load_fetch(l) == -ECANCELED)
-		r = pluri_fail(err, ECANCELED, "the read was interrupted");
+	r = load_begin(l, err);
 	return r < 0 ? r : load_take(l, l->bit, err);
 }
 
@@ -393,9 +407,7 @@ int load_end(struct load *l, struct pluri_err *err)
 	int r;
 
 	l->patience.began_ms = clock_mono_ms(clock_system());
-	r = load_pin_all(l, err);
-	if (r >= 0 && load_fetch(l) == -ECANCELED)
-		r = pluri_fail(err, ECANCELED, "the read was interrupted");
+	r = load_begin(l, err);
 	for (unsigned i = 0; i < l->n && r >= 0 && !l->ahead; i++) {
 		r = load_take(l, &l->bit[i], err);
 		if (r < 0)

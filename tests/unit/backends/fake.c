@@ -180,16 +180,16 @@ static int fake_get_op(struct pluri_backend *b, struct pluri_call *call,
 	const char *key, uint64_t off, struct pluri_room *into,
 	uint64_t *ret_size, struct pluri_err *err)
 {
+	const bool named = key[0] >= 'A' && key[0] <= 'Z';
 	uint8_t *to = into->data;
 	int r;
 
-	(void)key;
 	(void)pthread_mutex_lock(&b->lock);
 	b->gets++;
 	if (b->slow_every && b->gets % b->slow_every == 0)
 		fake_linger(b, call, b->slow_ms);
 	(void)pthread_mutex_unlock(&b->lock);
-	r = fake_enter(b, 'g', call, err);
+	r = fake_enter(b, named ? key[0] : 'g', call, err);
 	if (r == 0) {
 		into->len = 0;
 		while (into->len < into->cap && off + into->len < b->size) {

@@ -26,7 +26,8 @@ struct pluri_backend {
 	unsigned slow_ms;	 /* ... and gets with a turn for it, so long */
 	unsigned slow_every;	 /* 10: the 10th, 20th... get; 0: none */
 	unsigned gets;
-	char trace[64]; /* a letter for each call: g, p, d, l */
+	char trace[64]; /* a letter for each call: g, p, d, l; for a get whose
+			   key begins with a capital, that */
 	uint64_t size;
 	uint8_t spoil; /* added to each byte */
 	bool lies;     /* get claims a byte more than there is room for */

@@ -278,7 +278,7 @@ static void wait__stopped_or_loader_gives_up__nothing_known(void **state)
 static bool bring(struct cache *c, uint64_t chunk, uint32_t frame)
 {
 	struct cache_frame *f = NULL;
-	const int r = cache_claim(c, chunk, frame, BYTES, true, &f);
+	const int r = cache_claim(c, chunk, frame, BYTES, NULL, true, &f);
 
 	if (r > 0) {
 		load(c, f, value(chunk, frame));
@@ -390,19 +390,49 @@ static void claim__there_or_under_way__not_pinned(void **state)
 
 	(void)state;
 	assert_int_equal(cache_new(1u << 20, &c, NULL), 0);
-	assert_int_equal(cache_claim(c, 1, 0, BYTES, false, &f), 1);
-	assert_int_equal(cache_claim(c, 1, 0, BYTES, false, &g), 0);
+	assert_int_equal(cache_claim(c, 1, 0, BYTES, NULL, false, &f), 1);
+	assert_int_equal(cache_claim(c, 1, 0, BYTES, NULL, false, &g), 0);
 	assert_null(g);
 	load(c, f, value(1, 0));
 	cache_unpin(c, f);
-	assert_int_equal(cache_claim(c, 1, 0, BYTES, false, &g), 0);
+	assert_int_equal(cache_claim(c, 1, 0, BYTES, NULL, false, &g), 0);
 	assert_false(use(c, 1, 0));
 	cache_free(c);
+}
+
+/* Only while it is under way. */
+static void claim__pinned_meanwhile__its_loader_is_told(void **state)
+{
+	struct cache_frame *f = NULL;
+	struct cache_frame *g = NULL;
+	bool owner = true;
+	struct wish wish;
+	struct cache *c;
+
+	(void)state;
+	wish_init(&wish);
+	assert_int_equal(cache_new(1u << 20, &c, NULL), 0);
+	assert_int_equal(cache_claim(c, 1, 0, BYTES, &wish, false, &f), 1);
+	assert_int_equal(cache_claim(c, 1, 0, BYTES, NULL, false, &g), 0);
+	load(c, f, value(1, 0));
+	assert_false(use(c, 1, 0));
+	cache_unpin(c, f);
+	assert_false(wish_told(&wish));
+	assert_int_equal(cache_claim(c, 1, 1, BYTES, &wish, false, &f), 1);
+	assert_int_equal(cache_pin(c, 1, 1, BYTES, &g, &owner), 0);
+	assert_false(owner);
+	assert_true(wish_told(&wish));
+	load(c, f, value(1, 1));
+	cache_unpin(c, f);
+	cache_unpin(c, g);
+	cache_free(c);
+	wish_fini(&wish);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(claim__pinned_meanwhile__its_loader_is_told),
 		cmocka_unit_test(
 			wait__stopped_or_loader_gives_up__nothing_known),
 		cmocka_unit_test(pin__second_time__loaded_once),
