@@ -151,7 +151,7 @@ static void queue_time(struct fleet_op *op, int code)
 			took, code != 0, now);
 	else if (op->kind == FLEET_PUT && code == 0)
 		fleet_speed_put(&s->speed, op->body.size, took, now);
-	if (code == -EBUSY || (late && !vain) || queue_long(op, took, 2))
+	if (code == -EBUSY || ((late || queue_long(op, took, 2)) && !vain))
 		fleet_window_bad(&s->window, op->start_us, us);
 	else if (code == 0 && !queue_long(op, took, 4))
 		fleet_window_good(&s->window,

@@ -19,6 +19,8 @@
 #define WRITE_STOP_MS 100u /* between two questions whether to go on */
 #define WRITE_FEW (64u << 10) /* bytes of one write, that... */
 #define WRITE_ROOM (1u << 20) /* ...has so much room (of max, 1/4) to itself */
+#define WRITE_MANY (1u << 20) /* of one that is longer, at most */
+#define WRITE_FAIR_MS 1000u /* it waits while shorter ones pass */
 
 struct writer {
 	struct volume *v;
@@ -26,6 +28,8 @@ struct writer {
 	pthread_cond_t room; /* dirty fell, or a flush failed */
 	pthread_cond_t wake; /* the timer */
 	uint64_t dirty, max;
+	uint64_t many_ms; /* since when none of many passed... */
+	unsigned many; /* ...while so many writes of many bytes wait */
 	struct pace pace;
 	bool hungry; /* somebody waits for room */
 	bool stop;
@@ -117,13 +121,27 @@ static int writer_pace(
 }
 
 /* A stream fills what there is; who writes a little and calls fsync would
- * stand in its line. */
+ * stand in its line. But many of them may not take all that becomes free. */
 static bool writer_full(const struct writer *w, uint64_t len)
 {
 	const uint64_t room = WRITE_ROOM < w->max / 4 ? WRITE_ROOM : w->max / 4;
-	const uint64_t max = len <= WRITE_FEW ? w->max : w->max - room;
+	uint64_t less = len <= WRITE_FEW ? 0 : room;
 
-	return w->dirty > 0 && w->dirty + len > max;
+	if (len <= WRITE_FEW && w->many > 0 &&
+		clock_mono_ms(clock_system()) - w->many_ms >= WRITE_FAIR_MS)
+		less = room + WRITE_MANY;
+	return w->dirty > 0 && w->dirty + len + less > w->max;
+}
+
+/* A write comes for room (1), and goes (-1), be it without. */
+static void writer_line(struct writer *w, uint64_t len, int step)
+{
+	if (len <= WRITE_FEW)
+		return;
+	if (w->many == 0 || step < 0)
+		w->many_ms = clock_mono_ms(clock_system());
+	w->many += (unsigned)step;
+	(void)pthread_cond_broadcast(&w->room);
 }
 
 /* Wait until len more dirty bytes are within the bound, or a flush that ended
@@ -137,6 +155,7 @@ static int writer_take(
 
 	(void)pthread_mutex_lock(&w->lock);
 	failures = w->failures;
+	writer_line(w, len, 1);
 	while (writer_full(w, len) && r == 0) {
 		w->hungry = true;
 		(void)pthread_cond_signal(&w->wake);
@@ -153,6 +172,7 @@ static int writer_take(
 				err, ECANCELED, "the write was interrupted");
 		}
 	}
+	writer_line(w, len, -1);
 	if (r == 0)
 		w->dirty += len;
 	(void)pthread_mutex_unlock(&w->lock);

@@ -72,6 +72,64 @@ static void write__few_bytes_beside_a_stream__have_room(void **state)
 	free(data);
 }
 
+struct long_write {
+	struct house *h;
+	struct node *n;
+	uint8_t *data;
+	int r;
+};
+
+static void *long_write_main(void *arg)
+{
+	struct long_write *l = arg;
+	const struct write_ask many = {.data = {l->data, MIB}};
+
+	l->r = write_bytes(l->h->v, l->n, &many, NULL);
+	return NULL;
+}
+
+/* Short ones pass a long one that waits, but not for ever. */
+static void write__many_wait_long__few_leave_them_room(void **state)
+{
+	const uint64_t end = clock_mono_ms(clock_system()) + 30000;
+	struct long_write l = {.data = malloc(MIB)};
+	const struct write_ask few = {.data = {l.data, 1}, .stop = at_once};
+	struct node *stream;
+	struct node *lock;
+	pthread_t thread;
+	struct house h;
+	int r = 0;
+
+	(void)state;
+	house_noise(1, l.data, MIB);
+	house_new(&h, "dirty = 4M", "");
+	stream = house_file(&h, "stream");
+	lock = house_file(&h, "lock");
+	l.h = &h;
+	l.n = house_file(&h, "other");
+	(void)pthread_mutex_lock(&stream->lock);
+	stream->flushing = true; /* until it is told otherwise */
+	(void)pthread_mutex_unlock(&stream->lock);
+	for (unsigned i = 0; i < 3; i++)
+		house_write(&h, stream, i * (uint64_t)MIB, l.data, MIB);
+	assert_int_equal(pthread_create(&thread, NULL, long_write_main, &l), 0);
+	while (r == 0 && clock_mono_ms(clock_system()) < end)
+		r = write_bytes(h.v, lock, &few, NULL);
+	(void)pthread_mutex_lock(&stream->lock);
+	stream->flushing = false;
+	(void)pthread_cond_broadcast(&stream->idle);
+	(void)pthread_mutex_unlock(&stream->lock);
+	assert_int_equal(r, -ECANCELED);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(l.r, 0);
+	assert_int_equal(write_bytes(h.v, lock, &few, NULL), 0);
+	node_unpin(h.v->nodes, stream);
+	node_unpin(h.v->nodes, lock);
+	node_unpin(h.v->nodes, l.n);
+	house_free(&h);
+	free(l.data);
+}
+
 /* --- packs ---------------------------------------------------------------- */
 
 /* The open pack of many, or of few. */
@@ -408,6 +466,7 @@ int main(void)
 		cmocka_unit_test(commit__logged_beyond_the_flushed__no_hole),
 		cmocka_unit_test(close__both_packs__in_the_clouds),
 		cmocka_unit_test(write__few_bytes_beside_a_stream__have_room),
+		cmocka_unit_test(write__many_wait_long__few_leave_them_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
