@@ -180,7 +180,8 @@ struct fleet_read {
 	bool background;    /* gives way to those that are not */
 	struct wish *ahead; /* nobody waits for it until this is told: gives
 			       way, too, without end while its store answers
-			       others; NULL: somebody does */
+			       others, and has all of its time from then on;
+			       NULL: somebody does */
 	int (*judge)(void *arg, unsigned index, struct pluri_span bytes,
 		struct pluri_err *err);
 	void *arg;		   /* of judge */

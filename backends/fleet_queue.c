@@ -405,7 +405,7 @@ void fleet_queue_hurry(struct fleet_op *op)
 
 	(void)pthread_mutex_lock(&s->lock);
 	if (op->ahead && op->step == FLEET_QUEUED) {
-		op->deadline_ms = fleet_turn_due_ms(op);
+		op->deadline_ms = fleet_now_ms() + op->span_ms;
 		queue_out(op);
 		op->ahead = false;
 		op->hurried = true;

@@ -34,6 +34,7 @@ struct read_race {
 	struct fleet *f;
 	const struct fleet_read *r;
 	uint64_t deadline_ms;
+	uint64_t time_ms; /* until then, from the beginning */
 	struct fleet_wait wait;
 	unsigned seen;
 	struct read_racer racers[PLURI_SHARDS_MAX];
@@ -283,6 +284,8 @@ static void read_hurry(struct read_race *race)
 	if (!race->ahead || !wish_told(race->r->ahead))
 		return;
 	race->ahead = false;
+	if (race->deadline_ms < now + race->time_ms) /* held back meanwhile */
+		race->deadline_ms = now + race->time_ms;
 	for (unsigned i = 0; i < race->r->n; i++) {
 		struct read_racer *racer = &race->racers[i];
 
@@ -453,6 +456,7 @@ static void read_clear(struct read_race *race, int *bad)
 int fleet_read(struct fleet *f, const struct fleet_read *r,
 	struct fleet_answer *ret, int *bad, struct pluri_err *err)
 {
+	const uint64_t now = fleet_now_ms();
 	struct read_race race = {.f = f, .r = r};
 	int code = 0;
 
@@ -463,8 +467,9 @@ int fleet_read(struct fleet *f, const struct fleet_read *r,
 			r->len);
 	race.deadline_ms = r->deadline_ms;
 	if (race.deadline_ms == 0)
-		race.deadline_ms =
-			fleet_now_ms() + fleet_span_ms(f, NULL, r->len);
+		race.deadline_ms = now + fleet_span_ms(f, NULL, r->len);
+	if (race.deadline_ms > now)
+		race.time_ms = race.deadline_ms - now;
 	fleet_wait_init(&race.wait);
 	if (r->ahead) {
 		wish_bell(r->ahead, read_bell, &race.wait);

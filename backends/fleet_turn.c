@@ -10,9 +10,9 @@
  * - The first two come before the rest, and a quarter of the window is theirs
  *   alone; of them and of the rest one call may always run, lest one starves
  *   behind the other. Where only one call may run at all, they take turns.
- * - One WAITED may always run beside what is read ahead, which therefore leaves
- *   one of the store's places. When seven times the bytes of the first AHEAD
- *   have overtaken it, it is its turn.
+ * - One WAITED may always run beside what is read ahead: while none does, that
+ *   leaves one of the store's places. When seven times the bytes of the first
+ *   AHEAD have overtaken it, it is its turn.
  * - With a bound of bytes a second each sort of gets has its turns after itself
  *   and those before it, and for each later one that waits they leave an
  *   eighth. A get that has become WAITED keeps the turn it may have had before:
@@ -128,7 +128,7 @@ static unsigned turn_places(const struct fleet_store *s, bool due)
 	const unsigned waited = s->running_of[FLEET_WAITED];
 	const unsigned ahead = s->running_of[FLEET_AHEAD];
 	const unsigned all = fleet_turn_calls(s);
-	const bool spare = s->threads_max > 1 && !due;
+	const bool spare = waited == 0 && ahead > 0 && !due;
 	unsigned sorts = 0;
 
 	if (all >= s->threads_max)

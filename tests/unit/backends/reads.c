@@ -22,7 +22,7 @@ static void reads_once(struct reads *r)
 		.n = r->stores ? r->stores : 1,
 		.need = 1,
 		.len = r->bytes,
-		.deadline_ms = fake_soon(20000),
+		.deadline_ms = fake_soon(r->time_ms ? r->time_ms : 20000),
 		.hedge_ms = r->hedge_ms,
 		.background = r->background,
 		.ahead = r->ahead ? &r->wish : NULL,

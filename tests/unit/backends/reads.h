@@ -19,6 +19,7 @@ struct reads {
 	size_t bytes;	 /* 0: 8 */
 	unsigned stores; /* 0: one */
 	uint32_t hedge_ms;
+	unsigned time_ms; /* 0: 20 s */
 	bool endless;	   /* one after the other, until it is over */
 	bool over;	   /* atomically */
 	unsigned answered; /* by which store, after the end */
