@@ -127,7 +127,7 @@ int fleet_queue_add(struct fleet *f, struct fleet_op *op,
 /* Expires op first if it is due; else *ret_due_ms says when it will be. */
 bool fleet_queue_told(struct fleet_op *op, uint64_t *ret_due_ms);
 void fleet_queue_abandon(struct fleet_op *op); /* nobody wants it any more */
-void fleet_queue_hurry(struct fleet_op *op); /* somebody waits for it now */
+void fleet_queue_promote(struct fleet_op *op); /* somebody waits for it now */
 /* The same, but a get of moderate size that is under way goes on, one of a
  * store at a time: given up, it would never show how slow the store is. */
 void fleet_queue_witness(struct fleet_op *op);

@@ -43,7 +43,7 @@ struct fleet_op {
 	enum fleet_step step;
 	unsigned flags;	    /* FLEET_BARE, _BACKGROUND, _FORCE */
 	bool ahead;	    /* a get that nobody waits for yet */
-	bool hurried;	    /* ... that somebody came to wait for */
+	bool promoted;	    /* ... that somebody came to wait for */
 	bool trial;	    /* the one call of a half-open breaker */
 	bool counted;	    /* the store's health has heard of it */
 	bool settled;	    /* its outcome is fixed; the body is fenced off */

@@ -399,7 +399,7 @@ static void queue_insert(struct fleet_op *op)
 	s->queued_of[sort]++;
 }
 
-void fleet_queue_hurry(struct fleet_op *op)
+void fleet_queue_promote(struct fleet_op *op)
 {
 	struct fleet_store *s = op->store;
 
@@ -408,7 +408,7 @@ void fleet_queue_hurry(struct fleet_op *op)
 		op->deadline_ms = fleet_now_ms() + op->span_ms;
 		queue_out(op);
 		op->ahead = false;
-		op->hurried = true;
+		op->promoted = true;
 		queue_insert(op);
 		(void)pthread_cond_signal(&s->more);
 	} else if (op->ahead && op->step == FLEET_RUNNING) {

@@ -277,7 +277,7 @@ static void read_bell(void *arg)
 }
 
 /* From now on it is waited for: what still gives way does so no longer. */
-static void read_hurry(struct read_race *race)
+static void read_promote(struct read_race *race)
 {
 	const uint64_t now = fleet_now_ms();
 
@@ -293,7 +293,7 @@ static void read_hurry(struct read_race *race)
 			continue;
 		if (fleet_queue_began(racer->op) == 0)
 			read_wind(race, racer, now);
-		fleet_queue_hurry(racer->op);
+		fleet_queue_promote(racer->op);
 	}
 }
 
@@ -371,7 +371,7 @@ static void read_run(struct read_race *race)
 		if (race->stopped)
 			return;
 		fleet_wait_for(&race->wait, &race->seen, read_until(race));
-		read_hurry(race);
+		read_promote(race);
 		read_collect(race);
 		read_hedge(race);
 	}

@@ -3,7 +3,7 @@
  *
  *   WAITED  gets that somebody waits for
  *   AHEAD   gets that somebody is expected to wait for; who comes to do so
- *           makes them WAITED at once (fleet_queue_hurry), running or queued
+ *           makes them WAITED at once (fleet_queue_promote), running or queued
  *   BACK    gets for work in the background
  *   OTHER   puts, deletions, listings: with BACK "the rest", as they come
  *
@@ -29,7 +29,6 @@
 #define TURN_LOOK_MS 1000u /* at what is held back: is its store up? */
 #define TURN_SORT(sort) (1u << (sort))
 #define TURN_REST (TURN_SORT(FLEET_BACK) | TURN_SORT(FLEET_OTHER))
-#define TURN_ALL (TURN_SORT(FLEET_WAITED) | TURN_SORT(FLEET_AHEAD) | TURN_REST)
 
 enum fleet_sort fleet_turn_sort(const struct fleet_op *op)
 {
@@ -152,7 +151,7 @@ static bool turn_ready(const struct fleet_pace *p, uint64_t now)
 /* As what a get would run now: as late a sort as it may, to hold up nobody. */
 static enum fleet_sort turn_as(const struct fleet_op *op, uint64_t now)
 {
-	if (op->hurried && turn_ready(&op->store->down[FLEET_AHEAD], now))
+	if (op->promoted && turn_ready(&op->store->down[FLEET_AHEAD], now))
 		return FLEET_AHEAD;
 	return fleet_turn_sort(op);
 }

@@ -23,6 +23,7 @@
 #include "fs/upload.h"
 #include "fs/write.h"
 #include "meta/extent.h"
+#include "meta/packs.h"
 #include "tests/unit/fs/house.h"
 
 /* A test's own timeout is for its faults: a disk that is slow just now must not
@@ -270,6 +271,29 @@ void house_clouds(struct house *h)
 	house_told(h, write_flush_all(h->v, &err), &err);
 	assert_true(house_paid(h, 60000));
 	house_forget(h);
+}
+
+static int house_tail_count(void *arg, uint64_t off, struct pluri_span bytes)
+{
+	uint64_t *sum = arg;
+
+	(void)off;
+	*sum += bytes.len;
+	return 0;
+}
+
+uint64_t house_tail(struct house *h, uint64_t pack)
+{
+	struct meta_tx *tx = NULL;
+	uint64_t sum = 0;
+
+	assert_int_equal(meta_begin(h->v->meta, &tx, NULL), 0);
+	assert_int_equal(
+		meta_end(tx,
+			packs_tail_list(tx, pack, house_tail_count, &sum, NULL),
+			NULL),
+		0);
+	return sum;
 }
 
 void house_noise(uint64_t seed, void *to, size_t len)

@@ -49,6 +49,9 @@ bool house_paid(struct house *h, uint64_t ms);
 /* Nothing decoded is in memory, no local pack that can go is left. */
 void house_forget(struct house *h);
 
+/* Bytes of the pack that the database has, too. */
+uint64_t house_tail(struct house *h, uint64_t pack);
+
 /* len bytes that no compressor shrinks, the same for the same seed. */
 void house_noise(uint64_t seed, void *to, size_t len);
 

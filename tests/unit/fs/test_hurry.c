@@ -337,28 +337,6 @@ static void flush__stream_cannot_be_flushed__no_more(void **state)
 	free(data);
 }
 
-static int rows_count(void *arg, uint64_t off, struct pluri_span bytes)
-{
-	uint64_t *sum = arg;
-
-	(void)off;
-	*sum += bytes.len;
-	return 0;
-}
-
-static uint64_t rows(struct house *h, uint64_t num)
-{
-	struct meta_tx *tx = NULL;
-	uint64_t sum = 0;
-
-	assert_int_equal(meta_begin(h->v->meta, &tx, NULL), 0);
-	assert_int_equal(
-		meta_end(tx, packs_tail_list(tx, num, rows_count, &sum, NULL),
-			NULL),
-		0);
-	return sum;
-}
-
 /* Few bytes came before anybody was in a hurry, into the stream's pack. */
 static void commit__file_flushed_by_a_stream__rows_are_dropped(void **state)
 {
@@ -372,14 +350,14 @@ static void commit__file_flushed_by_a_stream__rows_are_dropped(void **state)
 	put(&h, "b", 2, 1000, false);
 	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
 	num = pack(&h, false)->row.num;
-	assert_true(rows(&h, num) >= 1000);
+	assert_true(house_tail(&h, num) >= 1000);
 	put(&h, "lock", 3, 1000, true);
 	put(&h, "stream", 4, MIB, false);
 	assert_true(pack(&h, false)->synced == pack(&h, false)->end);
 	h.v->staging->hurry_ms = 0;
 	put(&h, "c", 5, MIB, false);
 	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
-	assert_true(rows(&h, num) == 0);
+	assert_true(house_tail(&h, num) == 0);
 	power_cut(&h);
 	house_open(&h);
 	check(&h, "a", 1, 1000);
@@ -422,7 +400,7 @@ static void commit__logged_beyond_the_flushed__no_hole(void **state)
 	p->synced = flushed; /* it ends */
 	atomic_store(&p->unsynced, true);
 	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
-	assert_true(rows(&h, num) == 0);
+	assert_true(house_tail(&h, num) == 0);
 	put(&h, "c", 3, 1000, false);
 	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
 	power_cut(&h);

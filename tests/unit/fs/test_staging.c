@@ -322,29 +322,6 @@ static void evict__not_yet_in_the_clouds__kept(void **state)
 
 /* --- few bytes ------------------------------------------------------------ */
 
-static int tail_count(void *arg, uint64_t off, struct pluri_span bytes)
-{
-	uint64_t *sum = arg;
-
-	(void)off;
-	*sum += bytes.len;
-	return 0;
-}
-
-/* Bytes of the pack that the database has. */
-static uint64_t tails(struct house *h, uint64_t pack)
-{
-	struct meta_tx *tx = NULL;
-	uint64_t sum = 0;
-
-	assert_int_equal(meta_begin(h->v->meta, &tx, NULL), 0);
-	assert_int_equal(
-		meta_end(tx, packs_tail_list(tx, pack, tail_count, &sum, NULL),
-			NULL),
-		0);
-	return sum;
-}
-
 /* The file is left with what was flushed of it; behind that, nothing, or
  * zeros, as the disk pleases. */
 static void power_cut(struct house *h, bool zeros)
@@ -373,10 +350,11 @@ static void few(bool zeros)
 		assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
 	}
 	assert_true(open_pack(&h)->synced < 4000);
-	assert_true(tails(&h, 1) == open_pack(&h)->end - open_pack(&h)->synced);
+	assert_true(house_tail(&h, 1) ==
+		    open_pack(&h)->end - open_pack(&h)->synced);
 	power_cut(&h, zeros);
 	house_open(&h);
-	assert_true(tails(&h, 1) == 0);
+	assert_true(house_tail(&h, 1) == 0);
 	for (unsigned i = 0; i < 20; i++) {
 		name[2] = (char)('a' + i);
 		check(&h, name, i, 500 + 100 * i);
@@ -407,7 +385,7 @@ static void commit__many_times_few__file_is_flushed_at_last(void **state)
 			STAGING_TAIL / 2);
 		assert_int_equal(write_flush(h.v, n, NULL), 0);
 		assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
-		most = tails(&h, 1) > most ? tails(&h, 1) : most;
+		most = house_tail(&h, 1) > most ? house_tail(&h, 1) : most;
 	}
 	node_unpin(h.v->nodes, n);
 	assert_true(most > STAGING_TAILS / 2 && most <= STAGING_TAILS);
@@ -467,9 +445,9 @@ static void close__after_few_bytes__no_rows_left(void **state)
 	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
 	fill(&h, "g", 2, 1000);
 	assert_int_equal(commit_now(h.v->commit, true, NULL), 0);
-	assert_true(tails(&h, 1) >= 1000);
+	assert_true(house_tail(&h, 1) >= 1000);
 	assert_int_equal(staging_close(h.v->staging, NULL), 0);
-	assert_true(tails(&h, 1) == 0);
+	assert_true(house_tail(&h, 1) == 0);
 	house_crash(&h);
 	house_open(&h);
 	check(&h, "g", 2, 1000);
